@@ -1,0 +1,35 @@
+# posenc: positional encodings, reproduced. Try `snakemake --list`, or see README.md.
+import os
+import sys
+
+sys.path.insert(0, os.path.join(workflow.basedir, "src"))
+# Scripts run in processes of their own, and find the package the same way.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")]))
+
+from posenc.plan.runs import one_run_at_a_time
+from posenc.plan.workflow import plan_for_snakemake
+
+# config.yaml and what the command line says, validated together; a mistake ends here.
+PLAN = plan_for_snakemake(workflow)
+
+
+include: "workflow/rules/common.smk"
+
+
+rule all:
+    """Everything: all papers, then the overview at reports/<preset>/index.html"""
+    input:
+        f"{PLAN.reports}/index.html",
+        [f"{PLAN.results}/{paper}.parquet" for paper in PLAN.papers],
+
+
+include: "workflow/rules/reports.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/fit.smk"
+include: "workflow/rules/collect.smk"
+include: "workflow/rules/artefacts.smk"
+include: "workflow/rules/claims.smk"
+
+
+onstart:
+    one_run_at_a_time()

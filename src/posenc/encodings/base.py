@@ -1,0 +1,56 @@
+"""What every encoding offers, and the sine-cosine form that the Fourier ones share."""
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+class Encoding(nn.Module):
+    """A map from coordinates `(..., d)` to features `(..., out_dim)`.
+
+    Subclasses set `name` (as written in the config) and, if they have a scale, `sigma_unit`: "cycles" (cycles per
+    unit length) or "exponent" (frequencies reach 2**sigma).
+    """
+
+    name: ClassVar[str]
+    sigma_unit: ClassVar[str] = ""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.in_dim = in_dim
+        self.out_dim = out_dim
+
+    def frequencies(self) -> Tensor | None:
+        """Frequencies `(m, d)` in cycles per unit length, or None where the encoding has none."""
+        return None
+
+    def bandwidth(self) -> float | None:
+        """Root-mean-square frequency per axis, in cycles per unit length; the same as sigma for Gaussian features."""
+        frequencies = self.frequencies()
+        return None if frequencies is None else float(frequencies.double().square().mean().sqrt())
+
+
+class FourierEncoding(Encoding):
+    """gamma(v) = [sin(2 pi B v), cos(2 pi B v)], all sines first, not normalised (Tancik et al. 2020, eq. 5, a_j = 1).
+
+    `B` is `(m, d)` in cycles per unit length and stays fixed; it is a buffer, so it is saved with the weights.
+    Coordinates lie in [0, 1); the argument factor is 2 pi. Computed in the input's dtype, float32 at least: a phase in
+    bfloat16 would be wrong by whole cycles.
+    """
+
+    B: Tensor
+
+    def __init__(self, frequencies: Tensor) -> None:
+        rows, in_dim = frequencies.shape
+        super().__init__(in_dim, 2 * rows)
+        self.register_buffer("B", frequencies)
+
+    def frequencies(self) -> Tensor:
+        return self.B
+
+    def forward(self, coordinates: Tensor) -> Tensor:
+        dtype = torch.promote_types(coordinates.dtype, torch.float32)
+        phases = (2 * math.pi) * (coordinates.to(dtype) @ self.B.to(dtype).T)
+        return torch.cat([phases.sin(), phases.cos()], dim=-1)

@@ -1,0 +1,1 @@
+"""Networks: features to values. One class per network; this file imports none of them."""

@@ -1,0 +1,68 @@
+"""Fully connected networks, several at once."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from posenc.parameters import Count
+
+OUTPUTS = {"linear": nn.Identity, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
+
+
+class MLP(nn.Module):
+    """`stack` equal ReLU networks side by side, one per signal, each of `depth` dense layers and `width` channels.
+
+    "4 layers" of the paper is depth 4: three hidden ReLU layers and one linear output layer. Features `(n, in_dim)`,
+    shared by all networks, become values `(stack, n, out_dim)`.
+
+    Initialisation as the authors' (Tancik et al. 2020, code): Glorot-normal weights, which in their library is a normal
+    truncated at two standard deviations and rescaled to variance 2 / (fan_in + fan_out), and biases N(0, 0.01**2). All
+    networks of the stack start from the same draw, as the authors used one key for every picture.
+    """
+
+    name = "mlp"
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        *,
+        depth: Count = 4,
+        width: Count = 256,
+        output: str = "linear",
+        stack: int = 1,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        widths = [in_dim, *[width] * (depth - 1), out_dim]
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList()
+        for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
+            weight = glorot_normal(fan_in, fan_out, generator)
+            bias = 0.01 * torch.randn(1, fan_out, generator=generator)
+            self.weights.append(nn.Parameter(weight.repeat(stack, 1, 1)))
+            self.biases.append(nn.Parameter(bias.repeat(stack, 1, 1)))
+        self.output = OUTPUTS[output]()
+
+    def forward(self, features: Tensor) -> Tensor:
+        stack = self.weights[0].shape[0]
+        hidden = features.expand(stack, *features.shape)
+        last = len(self.weights) - 1
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            hidden = torch.baddbmm(bias, hidden, weight)
+            if layer < last:
+                hidden = torch.relu(hidden)
+        return self.output(hidden.float())
+
+    def state_of(self, index: int) -> dict[str, Tensor]:
+        """Weights `(in, out)` and biases `(1, out)` of one network of the stack, by name."""
+        return {name: parameter.detach()[index].clone() for name, parameter in self.named_parameters()}
+
+
+def glorot_normal(fan_in: int, fan_out: int, generator: torch.Generator) -> Tensor:
+    """A `(fan_in, fan_out)` draw of the truncated normal with variance 2 / (fan_in + fan_out)."""
+    truncated_std = 0.87962566103423978  # of a standard normal cut at two standard deviations
+    std = math.sqrt(2 / (fan_in + fan_out)) / truncated_std
+    weight = torch.empty(fan_in, fan_out)
+    return nn.init.trunc_normal_(weight, 0.0, std, -2 * std, 2 * std, generator=generator)

@@ -1,0 +1,400 @@
+"""Image regression: Tables 1 and 3, Figures 1b, 6, 10 and 15, the sweeps of sigma and the learning curves.
+
+Scores are PSNR in dB of unclipped predictions. Experiments `image_natural` and `image_text` report the test
+split (the offset quarter of the pixels), as Table 3 does; `image_features` and `image_scales` all pixels, as
+Figures 6 and 10 do. Means and deviations run over report pictures, after the mean over seeds.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from posenc.papers.material import Column, Figure, Material, Table
+from posenc.papers.reconstructions import draw, first_signals, reconstructions, without_pictures
+from posenc.papers.scores import (
+    ENCODINGS,
+    base_encoding,
+    chosen_sigma,
+    divergence_notes,
+    encoding_order,
+    psnr_rows,
+    signal_means,
+    source_summary,
+    summary,
+    with_variants_named,
+)
+from posenc.reporting import style, tiles
+
+EXPERIMENTS = {"Natural": "image_natural", "Text": "image_text"}
+PSNR = "PSNR (dB)"
+SIGMA_AXES = {"gaussian": "sigma (cycles per unit length)", "positional": "sigma (exponent)"}
+TITLE_LETTERS = 84  # that fit over panels side by side, as wide as the text
+# Table 1's columns: key in published.yaml, heading, format, and the experiment once the workflow has one.
+TABLE_1 = [
+    ("image_natural", ("2D image", "Natural"), ".2f", "image_natural"),
+    ("image_text", ("2D image", "Text"), ".2f", "image_text"),
+    ("shape", ("3D shape", "IoU"), ".3f", None),
+    ("ct_shepp", ("2D CT", "Shepp"), ".2f", None),
+    ("ct_atlas", ("2D CT", "ATLAS"), ".2f", None),
+    ("mri_atlas", ("3D MRI", "ATLAS"), ".2f", None),
+    ("nerf_lego", ("NeRF", "Lego"), ".2f", None),
+]
+
+
+def image_records(material: Material) -> dict[str, pd.DataFrame]:
+    """Label of the set of pictures -> records of its experiment, variants of an encoding told apart."""
+    return {label: with_variants_named(material.records(name)) for label, name in EXPERIMENTS.items()}
+
+
+# Tables
+
+
+def table_1(material: Material) -> Table:
+    """The summary over all tasks: published numbers, and this run's where the workflow has the task."""
+    published = material.published["table_1"]
+    runs = run_summaries(material)
+    rows = all_encodings(runs)
+    columns: dict[Column, pd.Series] = {}
+    formats: dict[Column, str] = {}
+    for key, heading, spec, _ in TABLE_1:
+        columns["published", *heading] = pd.Series(published[key], dtype=float).reindex(rows)
+        formats["published", *heading] = spec
+    for title, run in runs.items():
+        for _, (task, data), spec, experiment in TABLE_1:
+            column = (title, task if experiment else f"{task} †", data)
+            found = run[experiment]["mean"] if experiment in run else pd.Series(dtype=float)
+            columns[column], formats[column] = found.reindex(rows), spec
+    notes = [
+        "PSNR in dB, IoU for 3D shape; means over report signals. 2D image: offset quarter of the pixels.",
+        "† not yet in this workflow: nothing was run, the column is empty.",
+        f"published: {published['source']}.",
+        *absence_notes(material),
+    ]
+    return Table(framed(columns, rows), formats, notes)
+
+
+def table_3(material: Material) -> Table:
+    """PSNR on natural and text pictures: published, this run, and a reference run if there is one."""
+    published = material.published["table_3"]
+    runs = run_summaries(material)
+    rows = all_encodings(runs)
+    columns: dict[Column, pd.Series] = {}
+    formats: dict[Column, str] = {}
+    for label, experiment in EXPERIMENTS.items():
+        frames = {"published": pd.DataFrame(published[label.lower()], dtype=float).T}
+        frames |= {title: run[experiment] for title, run in runs.items() if experiment in run}
+        for title, frame in frames.items():
+            for statistic, spec in {"mean": ".2f", "std": ".2f", "sigma": ".4g", "n": ".0f"}.items():
+                if statistic in frame:
+                    columns[label, title, statistic] = frame[statistic].reindex(rows)
+                    formats[label, title, statistic] = spec
+    sigmas = ", ".join(
+        f"{label} ({', '.join(f'{name} {sigma}' for name, sigma in chosen.items() if sigma is not None)})"
+        for label, chosen in published["sigma"].items()
+    )
+    notes = [
+        "PSNR in dB over the offset quarter of the pixels; mean and std (divisor n) over the n report "
+        "pictures, seeds averaged first.",
+        "sigma: gaussian in cycles per unit length, positional an exponent; chosen on the tuning pictures.",
+        f"published: {published['source']}, one seed, 16 pictures of 512 x 512 per set. Its sigma: {sigmas}.",
+        *absence_notes(material),
+    ]
+    return Table(framed(columns, rows), formats, notes)
+
+
+def run_summaries(material: Material) -> dict[str, dict[str, pd.DataFrame]]:
+    """Heading -> experiment -> `chosen_summary`: of this run, and of the reference run where there is one."""
+    records = image_records(material)
+    runs = {material.run_title: {EXPERIMENTS[label]: chosen_summary(found) for label, found in records.items()}}
+    committed = {name: material.reference(name) for name in EXPERIMENTS.values()}
+    found = {name: records for name, records in committed.items() if records is not None}
+    if found:
+        title = material.reference_title(list(found))
+        runs[title] = {name: chosen_summary(with_variants_named(records)) for name, records in found.items()}
+    return runs
+
+
+def chosen_summary(records: pd.DataFrame) -> pd.DataFrame:
+    """mean, std, sigma, n per encoding (the index): test split, report set, chosen sigma, reported step."""
+    rows = psnr_rows(records[records["chosen"] & records["final"]], ["test"])
+    frame = summary(signal_means(rows, ["encoding"]), ["encoding"]).set_index("encoding")
+    return frame.assign(sigma=[chosen_sigma(records, name) for name in frame.index])
+
+
+def all_encodings(runs: Mapping[str, Mapping[str, pd.DataFrame]]) -> list[str]:
+    """The rows of a table: the four published encodings, and any other that was fitted."""
+    fitted = {name for run in runs.values() for frame in run.values() for name in frame.index}
+    return encoding_order({*ENCODINGS, *fitted})
+
+
+def framed(columns: dict[Column, pd.Series], rows: list[str]) -> pd.DataFrame:
+    """The columns as a frame with one row per encoding."""
+    return pd.DataFrame(columns, index=pd.Index(rows, name="encoding"))
+
+
+def absence_notes(material: Material) -> list[str]:
+    """Sentences on what this run's numbers lack: encodings not fitted, sigmas not chosen, fits that diverged."""
+    notes = []
+    for label, records in image_records(material).items():
+        experiment, chosen = EXPERIMENTS[label], records[records["chosen"]]
+        fitted = encoding_order(records["encoding"])
+        absent = [name for name in ENCODINGS if name not in map(base_encoding, fitted)]
+        unchosen = [name for name in fitted if name not in set(chosen["encoding"])]
+        if absent:
+            notes.append(f"{experiment}: not fitted at preset {material.preset}: {', '.join(absent)}.")
+        if unchosen:
+            notes.append(f"{experiment}: no sigma could be chosen for {', '.join(unchosen)}.")
+        notes += divergence_notes(chosen, experiment)
+    return notes
+
+
+# Curves
+
+
+def figure_sweeps(material: Material) -> Figure:
+    """Test PSNR against sigma: a row per set of pictures, a column per encoding, sigma in the encoding's unit."""
+    records = image_records(material)
+    by = ["pictures", "encoding", "sigma", "chosen", "set"]
+    rows = pd.concat(
+        psnr_rows(found[found["final"]], ["test"], ["tuning", "report"]).assign(pictures=label)
+        for label, found in records.items()
+    )
+    plotted = source_summary(signal_means(rows, by), by)
+    swept = encoding_order(plotted.loc[plotted["sigma"].notna(), "encoding"])
+    level = encoding_order(plotted.loc[plotted["sigma"].isna(), "encoding"])
+    colours = style.encoding_colours([*swept, *level])
+    with style.applied():
+        figure = style.new_figure(style.TEXT_WIDTH, 0.8 + 1.7 * len(records))
+        panels = figure.subplots(len(records), len(swept), sharey="row", sharex="col", squeeze=False)
+        for row, label in zip(panels, records, strict=True):
+            of_set = plotted[plotted["pictures"] == label]
+            for axes, encoding in zip(row, swept, strict=True):
+                level_lines(axes, of_set[of_set["set"] == "report"], level, colours)
+                sweep_lines(axes, of_set[of_set["encoding"] == encoding], colours[encoding])
+            row[0].set_ylabel(f"{label}\ntest {PSNR}")
+        for column, encoding in zip(panels.T, swept, strict=True):
+            if base_encoding(encoding) == "gaussian":  # a frequency; other sigmas are exponents or lengths
+                column[-1].set_xscale("log", base=2)
+            number(column[-1], plotted.loc[plotted["encoding"] == encoding, "sigma"])
+            column[-1].set_xlabel(SIGMA_AXES.get(base_encoding(encoding), "sigma"))
+            column[0].set_title(encoding)
+        figure.legend(handles=sweep_key(level, colours), loc="outside upper center", ncols=4 + len(level))
+    notes = [note for label, found in records.items() for note in divergence_notes(found, EXPERIMENTS[label])]
+    return Figure(figure, plotted, notes)
+
+
+TUNING: dict[str, Any] = {"marker": "o", "linestyle": "--", "markerfacecolor": "white"}
+
+
+def level_lines(axes: Axes, scores: pd.DataFrame, encodings: list[str], colours: dict[str, str]) -> None:
+    """Encodings without a sigma as level lines at their mean."""
+    for name in encodings:
+        for value in scores.loc[scores["encoding"] == name, "mean"]:
+            axes.axhline(value, color=colours[name], linestyle=style.encoding_line(name))
+
+
+def sweep_lines(axes: Axes, scores: pd.DataFrame, colour: str) -> None:
+    """One encoding's sweep: report pictures with spread and chosen sigma, tuning pictures dashed."""
+    tuning, report = (scores[scores["set"] == name].sort_values("sigma") for name in ("tuning", "report"))
+    axes.plot(tuning["sigma"], tuning["mean"], color=colour, **TUNING)
+    line_with_spread(axes, "sigma", report, color=colour, marker="o")
+    chosen = report[report["chosen"]]
+    axes.plot(chosen["sigma"], chosen["mean"], color=colour, marker="*", markersize=11, linestyle="")
+
+
+def sweep_key(level: list[str], colours: dict[str, str]) -> list[Artist]:
+    """The legend of the sweeps; the panels' titles tell their colours, so their lines stand in grey."""
+    return [
+        Line2D([], [], color="0.2", label="tuning pictures", **TUNING),
+        Line2D([], [], color="0.2", marker="o", label="report pictures"),
+        Patch(color="0.2", alpha=0.15, linewidth=0, label="± 1 std"),
+        Line2D([], [], color="0.2", marker="*", markersize=9, linestyle="", label="chosen sigma"),
+        *(Line2D([], [], color=colours[name], linestyle=style.encoding_line(name), label=name) for name in level),
+    ]
+
+
+def figure_curves(material: Material) -> Figure:
+    """Train and test PSNR against the step, each encoding at its chosen sigma, mean over report pictures."""
+    chosen = {label: found[found["chosen"]] for label, found in image_records(material).items()}
+    by = ["pictures", "encoding", "sigma", "split", "step"]
+    splits = {"train": "train (pixels fitted)", "test": "test (offset quarter)"}
+    rows = pd.concat(psnr_rows(found, splits).assign(pictures=label) for label, found in chosen.items())
+    plotted = summary(signal_means(rows, by), by)
+    encodings = encoding_order(plotted["encoding"])
+    colours = style.encoding_colours(encodings)
+    with style.applied():
+        figure = style.new_figure(style.TEXT_WIDTH, 0.8 + 1.6 * len(chosen))
+        panels = figure.subplots(len(chosen), len(splits), sharex=True, sharey="row", squeeze=False)
+        for row, label in zip(panels, chosen, strict=True):
+            for axes, split in zip(row, splits, strict=True):
+                panel = plotted[(plotted["pictures"] == label) & (plotted["split"] == split)]
+                for name in encodings:
+                    line = panel[panel["encoding"] == name]
+                    look = {"color": colours[name], "linestyle": style.encoding_line(name), "label": name}
+                    axes.plot(line["step"], line["mean"], **look)
+            row[0].set_ylabel(f"{label}\n{PSNR}")
+        for column, title in zip(panels.T, splits.values(), strict=True):
+            column[0].set_title(title)
+            column[-1].set_xlabel("step")
+        figure.legend(handles=panels[0, 0].get_lines(), loc="outside upper center", ncols=len(encodings))
+    notes = [note for label, found in chosen.items() for note in divergence_notes(found, EXPERIMENTS[label])]
+    return Figure(figure, plotted, notes)
+
+
+def figure_6(material: Material) -> Figure:
+    """PSNR over all pixels against the number of frequencies, per depth; published readings in their own panel."""
+    records = material.records("image_features")
+    reference = material.reference("image_features")
+    frames = {material.run_title: frequency_scores(records)}
+    if reference is not None:
+        frames[material.reference_title(["image_features"])] = frequency_scores(reference)
+    frames["published (read off the figure)"] = published_frequencies(material.published["figure_6"])
+    # Numbers of different origin get columns of their own, as everywhere.
+    by = ["depth", "frequencies"]
+    plotted = pd.concat([frame.set_index(by).add_prefix(f"{name}: ") for name, frame in frames.items()], axis=1)
+    depths = sorted({depth for frame in frames.values() for depth in frame["depth"]})
+    colours = dict(zip(depths, style.ordered_colours(len(depths)), strict=True))
+    markers = {depth: style.MARKERS[i % len(style.MARKERS)] for i, depth in enumerate(depths)}
+    with style.applied():
+        figure = style.new_figure(style.TEXT_WIDTH, 2.5)
+        for axes, (name, frame) in zip(figure.subplots(1, len(frames)), frames.items(), strict=True):
+            for depth, line in frame.groupby("depth"):
+                look = {"color": colours[depth], "marker": markers[depth], "label": f"depth {depth}"}
+                if name.startswith("published"):  # single readings: hollow, and joined by nothing
+                    look |= {"linestyle": "", "markerfacecolor": "none", "markersize": 5}
+                line_with_spread(axes, "frequencies", line, **look)
+            axes.set_xscale("log", base=2)
+            number(axes, frame["frequencies"])
+            title = textwrap.fill(name, TITLE_LETTERS // len(frames))
+            axes.set(title=title, xlabel="frequencies m", ylabel=f"{PSNR}, all pixels")
+            axes.legend(loc="lower right")
+    return Figure(figure, plotted.sort_index().reset_index(), divergence_notes(records, "image_features"))
+
+
+def frequency_scores(records: pd.DataFrame) -> pd.DataFrame:
+    """depth, frequencies, mean, std, n over report pictures: all pixels, at the reported step.
+
+    Records count features, the sines and cosines; the paper counts frequencies, half as many.
+    """
+    rows = psnr_rows(records[records["final"]], ["all"])
+    by = ["depth", "frequencies"]
+    return summary(signal_means(rows.assign(frequencies=(rows["features"] // 2).astype(int)), by), by)
+
+
+def published_frequencies(published: Mapping[str, Any]) -> pd.DataFrame:
+    """depth, frequencies, mean of the readings of Figure 6, given as {depth_2: {features_8: 17.6, …}, …}."""
+    rows = [
+        {"depth": int(depth.removeprefix("depth_")), "frequencies": int(m.removeprefix("features_")), "mean": value}
+        for depth, readings in published.items()
+        if depth.startswith("depth_")
+        for m, value in readings.items()
+        if value is not None  # not known
+    ]
+    return pd.DataFrame(rows)
+
+
+def line_with_spread(axes: Axes, x: str, scores: pd.DataFrame, **look: Any) -> None:
+    """The means over column x, with a band of one standard deviation to each side where there is one."""
+    axes.plot(scores[x], scores["mean"], **look)
+    if "std" in scores:
+        low, high = scores["mean"] - scores["std"], scores["mean"] + scores["std"]
+        axes.fill_between(scores[x], low, high, color=look["color"], alpha=0.15, linewidth=0)
+
+
+def number(axes: Axes, values: Iterable[float], most: int = 8) -> None:
+    """Ticks at these x values, at most `most` of them with a number."""
+    ticks = sorted(set(values))
+    every = -(-len(ticks) // most)
+    axes.set_xticks(ticks, [f"{tick:g}" if i % every == 0 else "" for i, tick in enumerate(ticks)])
+    axes.set_xticks([], minor=True)
+
+
+# Pictures
+
+
+def figure_1(material: Material) -> Figure:
+    """Panel b of Figure 1: one natural picture, fitted without an encoding (top) and with gaussian features."""
+    experiment, compared = EXPERIMENTS["Natural"], ["none", "gaussian"]
+    records = material.records(experiment)
+    signal = first_signals(records, 1)[0]
+    chosen = records[records["chosen"] & records["encoding"].isin(compared)]
+    shown = reconstructions(material, experiment, chosen, [signal], "test")
+    with style.applied():
+        grid = tiles.TileGrid(2, 2, style.COLUMN_WIDTH, left=1.2 * tiles.LINE, above=1.3 * tiles.LINE)
+        for row, encoding in enumerate(compared):
+            axes = grid.tile(row, 0)
+            draw_scored(axes, shown[shown["encoding"] == encoding])
+            tiles.label_left(axes, encoding)
+        truth = grid.tile(0.5, 1)
+        tiles.show(truth, material.truths(experiment)[signal])
+        tiles.title_above(truth, "truth")
+        grid.figure.text(0.5, 1.0, f"Panel b of Figure 1: 2D image ({signal})", ha="center", va="top")
+    return Figure(grid.figure, without_pictures(shown))
+
+
+def figure_10(material: Material) -> Figure:
+    """One report picture rebuilt with gaussian features over a sweep of sigma; PSNR of all pixels under each."""
+    records = material.records("image_scales")
+    signal = first_signals(records, 1)[0]
+    sweep = records[records["encoding"] == "gaussian"]
+    shown = reconstructions(material, "image_scales", sweep, [signal], "all").sort_values("sigma")
+    columns = 5
+    with style.applied():
+        rows = -(-(1 + len(shown)) // columns)
+        grid = tiles.TileGrid(rows, columns, style.TEXT_WIDTH, below=1.1 * tiles.LINE)
+        truth = grid.tile(0, 0)
+        tiles.show(truth, material.truths("image_scales")[signal])
+        tiles.line_below(truth, "truth")
+        for place, (sigma, fit) in enumerate(shown.groupby("sigma"), start=1):
+            axes = grid.tile(*divmod(place, columns))
+            draw(axes, fit)
+            tiles.line_below(axes, f"σ = {sigma:.4g}:  {score(fit)}")
+    return Figure(grid.figure, without_pictures(shown))
+
+
+def figure_15(material: Material) -> Figure:
+    """Report pictures beside their reconstructions, each encoding at its chosen sigma, test PSNR in each tile."""
+    shown: list[pd.DataFrame] = []
+    truths: dict[tuple[str, str], np.ndarray] = {}
+    for (label, records), count in zip(image_records(material).items(), (3, 2), strict=True):
+        experiment, signals = EXPERIMENTS[label], first_signals(records, count)
+        shown.append(reconstructions(material, experiment, records[records["chosen"]], signals, "test"))
+        pictures = material.truths(experiment)
+        truths |= {(experiment, signal): pictures[signal] for signal in signals}
+    plotted = pd.concat(shown, ignore_index=True)
+    encodings = encoding_order(plotted["encoding"])
+    with style.applied():
+        size = (len(truths), 1 + len(encodings), style.TEXT_WIDTH)
+        grid = tiles.TileGrid(*size, left=1.2 * tiles.LINE, above=1.3 * tiles.LINE)
+        for row, ((experiment, signal), truth) in enumerate(truths.items()):
+            fits = plotted[(plotted["experiment"] == experiment) & (plotted["signal"] == signal)]
+            cells = [grid.tile(row, column) for column in range(1 + len(encodings))]
+            tiles.show(cells[0], truth)
+            tiles.label_left(cells[0], signal)
+            for axes, encoding in zip(cells[1:], encodings, strict=True):
+                draw_scored(axes, fits[fits["encoding"] == encoding])
+            if row == 0:
+                for axes, title in zip(cells, ["truth", *encodings], strict=True):
+                    tiles.title_above(axes, title)
+    return Figure(grid.figure, without_pictures(plotted))
+
+
+def draw_scored(axes: Axes, fit: pd.DataFrame) -> None:
+    """The reconstruction with its PSNR printed into it."""
+    draw(axes, fit)
+    if (fit["status"] == "ok").any():
+        tiles.score_inside(axes, score(fit))
+
+
+def score(fit: pd.DataFrame) -> str:
+    """The PSNR of the one reconstruction in `fit`."""
+    return "diverged" if fit["status"].item() == "diverged" else f"{fit['psnr'].item():.2f} dB"

@@ -1,0 +1,90 @@
+"""What an artefact is made from (`Material`) and what it makes (`Table`, `Figure`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
+
+Pictures = dict[str, np.ndarray]  # signal name -> (H, W, 3) float32
+
+# Columns of a table are plain names, or tuples from the outermost heading to the innermost.
+Column = str | tuple[str, ...]
+
+
+class Material:
+    """Everything one artefact may look at: records, pictures, published numbers and what kind of run this is."""
+
+    def __init__(
+        self,
+        preset: str,
+        facts: Mapping[str, Any],
+        published: Mapping[str, Any],
+        records: Mapping[str, pd.DataFrame],
+        predictions: Callable[[str, str], Pictures],
+        truths: Callable[[str], Pictures],
+        reference: Mapping[str, pd.DataFrame],
+    ) -> None:
+        """Take everything ready made; pictures are asked for when they are drawn.
+
+        facts: {"preset": "laptop", "scale": "laptop scale, bundled pictures", "paper_protocol": False}.
+        published: the groups of published.yaml the artefact names, under their own names ({"table_3": {...}}).
+        records: experiment -> records. reference: experiment -> committed records of a run at paper scale.
+        predictions(experiment, combination): report signal -> (H, W, 3) float32, which may leave [0, 1].
+        truths(experiment): signal -> (H, W, 3) float32 in [0, 1].
+        """
+        self.preset = preset
+        self.facts = facts
+        self.published = published
+        self.predictions = predictions
+        self.truths = truths
+        self._records = records
+        self._reference = reference
+
+    def records(self, experiment: str) -> pd.DataFrame:
+        """The records of one experiment of this run."""
+        if experiment not in self._records:
+            named = ", ".join(sorted(self._records)) or "none"
+            raise KeyError(f"no records of experiment {experiment!r}; the artefact names: {named}")
+        return self._records[experiment]
+
+    def reference(self, experiment: str) -> pd.DataFrame | None:
+        """The committed records of this experiment at paper scale, or None."""
+        return self._reference.get(experiment)
+
+    @property
+    def run_title(self) -> str:
+        """The heading over this run's numbers: it says at what scale they were made."""
+        return "reproduced (paper protocol)" if self.facts["paper_protocol"] else f"this run ({self.facts['scale']})"
+
+    def reference_title(self, experiments: list[str]) -> str:
+        """The heading over the reference numbers of these experiments, all of which must have some."""
+        found = pd.concat([self._reference[name][["preset", "device"]] for name in experiments])
+        presets, devices = ("/".join(sorted(found[column].unique())) for column in found)
+        return f"reference run (preset {presets}, {devices})"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers in full precision; how they are shown is left to the writers.
+
+    `frame`: the index holds the row labels. `formats`: column -> format spec, such as ".2f".
+    `notes`: sentences set below.
+    """
+
+    frame: pd.DataFrame
+    formats: dict[Column, str]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawn figure, the tidy frame of what it plots, and notes set below it."""
+
+    figure: Canvas
+    plotted: pd.DataFrame
+    notes: list[str] = field(default_factory=list)

@@ -1,0 +1,88 @@
+"""Scores as artefacts need them: fits that diverged left out and counted, seeds averaged, signals summarised.
+
+All functions take frames with the columns of the records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+ENCODINGS = ["none", "basic", "positional", "gaussian"]  # the order of every table and legend
+FIT = ["combination", "signal"]  # what makes one fit in the records
+# Where an experiment fits one encoding with several of these, each is a row and a line of its own.
+VARIED = ["variant", "features", "network", "depth", "width", "learning_rate", "steps"]
+
+
+def encoding_order(names: Iterable[str]) -> list[str]:
+    """The names: those the papers compare first, in their order, then any other by name."""
+    place = {name: i for i, name in enumerate(ENCODINGS)}
+    return sorted(set(names), key=lambda name: (place.get(base_encoding(name), len(place)), name))
+
+
+def base_encoding(name: str) -> str:
+    """The encoding in a name that `with_variants_named` made."""
+    return name.split(",")[0]
+
+
+def with_variants_named(records: pd.DataFrame) -> pd.DataFrame:
+    """The records, `encoding` telling variants apart where there are several: "gaussian, features 64"."""
+    names = records["encoding"].astype(str)
+    for setting in VARIED:
+        several = records.groupby("encoding")[setting].transform("nunique") > 1
+        values = records[setting].map(lambda value: value if isinstance(value, str) else f"{value:g}")
+        names = names.where(~several, names + f", {setting} " + values)
+    return records.assign(encoding=names)
+
+
+def is_of_diverged_fit(records: pd.DataFrame) -> pd.Series:
+    """One truth value per row: whether the fit it belongs to diverged at any step."""
+    diverged = records["status"] == "diverged"
+    return diverged.groupby([records[column] for column in FIT]).transform("any").astype(bool)
+
+
+def psnr_rows(records: pd.DataFrame, splits: Iterable[str], sets: Iterable[str] = ("report",)) -> pd.DataFrame:
+    """The PSNR rows of these splits and sets, at every step, without the fits that diverged."""
+    wanted = (records["metric"] == "psnr") & records["split"].isin(splits) & records["set"].isin(sets)
+    return records[wanted & ~is_of_diverged_fit(records)]
+
+
+def signal_means(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """The mean over seeds, a row per group and signal: columns `by`, source, signal, value."""
+    return rows.groupby([*by, "source", "signal"], dropna=False)["value"].mean().reset_index()
+
+
+def summary(means: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Mean and standard deviation over signals per group: columns `by`, mean, std, n.
+
+    The deviation has divisor n, NumPy's default. One signal has no spread: NaN, not 0.
+    """
+    groups = means.groupby(by, dropna=False)["value"]
+    frame = pd.DataFrame({"mean": groups.mean(), "std": groups.std(ddof=0), "n": groups.size()})
+    return frame.assign(std=frame["std"].where(frame["n"] > 1)).reset_index()
+
+
+def source_summary(means: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """As `summary`, but `std` runs over source pictures: crops of one picture are not independent."""
+    over_crops = means.groupby([*by, "source"], dropna=False)["value"].mean().reset_index()
+    return summary(means, by).assign(std=summary(over_crops, by)["std"])
+
+
+def chosen_sigma(records: pd.DataFrame, encoding: str) -> float:
+    """The sigma the tuning records chose for this encoding; NaN if it has none."""
+    (sigma,) = records.loc[records["chosen"] & (records["encoding"] == encoding), "sigma"].unique()
+    return float(sigma)
+
+
+def divergence_notes(records: pd.DataFrame, experiment: str) -> list[str]:
+    """One sentence per encoding and sigma of which fits of report signals diverged."""
+    report = records[records["set"] == "report"]
+    fits = report.assign(diverged=is_of_diverged_fit(report)).drop_duplicates(FIT)
+    counts = fits.groupby(["encoding", "sigma"], dropna=False)["diverged"].agg(["sum", "size"]).reset_index()
+    notes = []
+    for row in counts[counts["sum"] > 0].to_dict("records"):
+        sigma = "" if pd.isna(row["sigma"]) else f" at sigma {row['sigma']:g}"
+        fits_of = f"{row['sum']} of {row['size']} fits of {row['encoding']}{sigma}"
+        notes.append(f"{experiment}: {fits_of} diverged and are left out.")
+    return notes

@@ -1,0 +1,1 @@
+"""The planner: which combinations, signals and artefacts a configuration asks for. Imports no torch."""

@@ -1,0 +1,175 @@
+"""The configuration as one typed model. Schema, docs page and error messages all come from here."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+
+from posenc.parameters import Count, Positive
+from posenc.plan.registry import Part, parts
+
+Preset = Literal["smoke", "laptop", "paper"]
+
+
+def as_list(value: Any) -> Any:
+    """One value is a list of one."""
+    return value if isinstance(value, list) else [value]
+
+
+def as_scales(value: Any) -> Any:
+    """A plain value or list of scales is absolute."""
+    return value if isinstance(value, dict) else {"absolute": as_list(value)}
+
+
+class Model(BaseModel):
+    """Unknown keys are mistakes; numbers may be given as text, as `1e-4` is in YAML."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Scales(Model):
+    """Values of sigma: absolute, or as fractions of the training Nyquist frequency (`of_nyquist`)."""
+
+    absolute: list[Positive] | None = Field(None, min_length=1, exclude=True)
+    of_nyquist: Annotated[list[Positive], BeforeValidator(as_list)] | None = Field(None, min_length=1)
+
+    @model_validator(mode="after")
+    def one_kind(self) -> "Scales":
+        if (self.absolute is None) == (self.of_nyquist is None):
+            raise ValueError("give sigma as a list of values or as {of_nyquist: [fractions]}")
+        return self
+
+
+class Data(Model):
+    """Where pictures come from."""
+
+    source: Literal["auto", "bundled", "local", "published"] = Field(
+        "auto", description="`auto` takes your folder if one is named here or in POSENC_DATA, else the bundled pictures"
+    )
+    folder: str | None = Field(None, description="folder with your pictures; also given by the variable POSENC_DATA")
+
+
+class Signals(Model):
+    """The pictures an experiment is fitted to."""
+
+    kind: Literal["natural", "text"] = Field(description="photographs, or drawn text")
+    size: Annotated[int, Field(ge=8, multiple_of=2)] = Field(description="side of the square picture in pixels")
+    shrink: Count = Field(1, description="average this many pixels of the source into one, per axis, before use")
+    tuning: Count = Field(description="how many pictures choose sigma")
+    report: Count = Field(description="how many other pictures are reported on")
+
+
+class TrainingOverride(Model):
+    """Settings of training that one encoding may have for itself."""
+
+    steps: Count | None = Field(None, description="updates of full-batch Adam")
+    learning_rate: Positive | None = Field(None, description="of Adam")
+    reduced_precision: bool | None = Field(None, description="whether bf16 or TF32 may be used for matrix products")
+
+
+class Training(Model):
+    """Full-batch Adam (0.9, 0.999, 1e-8)."""
+
+    steps: Count = Field(description="updates of full-batch Adam")
+    learning_rate: Positive = Field(description="of Adam")
+    reduced_precision: bool = Field(description="whether bf16 or TF32 may be used for matrix products")
+    log_every: Count = Field(25, description="score after updates 1, 1 + log_every, ...")
+    report_step: Count | None = Field(
+        None, description="the update whose scores are reported; the last one unless given"
+    )
+
+    @model_validator(mode="after")
+    def scored(self) -> "Training":
+        if self.report_step and self.report_step != self.steps and (self.report_step - 1) % self.log_every:
+            raise ValueError(
+                f"report_step {self.report_step} is not scored: take 1 + a multiple of log_every ({self.log_every})"
+            )
+        if self.report_step and self.report_step > self.steps:
+            raise ValueError(f"report_step {self.report_step} is after the last of {self.steps} steps")
+        return self
+
+
+def grid_model(part: Part, *, trains: bool) -> type[BaseModel]:
+    """Model of an encoding's or network's entry: each parameter a value or a list of values."""
+    fields: dict[str, Any] = {}
+    for name, parameter in part.parameters.items():
+        default = parameter.default if parameter.default is ... else [parameter.default]
+        if name == "sigma":
+            kind: Any = Annotated[Scales, BeforeValidator(as_scales, json_schema_input_type=scales_input())]
+        else:
+            value = parameter.annotation
+            kind = Annotated[
+                list[value], Field(min_length=1), BeforeValidator(as_list, json_schema_input_type=value | list[value])
+            ]
+        fields[name] = (kind, default)
+    if trains:
+        fields["training"] = (TrainingOverride, Field(default_factory=TrainingOverride))
+    return create_model(f"{part.name}_grid", __base__=Model, __doc__=part.doc.split("\n\n")[0], **fields)
+
+
+def scales_input() -> Any:
+    return Positive | list[Positive] | Scales
+
+
+def grids_model(folder: str, *, trains: bool) -> type[BaseModel]:
+    """Model of the mapping from names to entries; `null` takes an entry of a lower layer out."""
+    fields: dict[str, Any] = {
+        name: (grid_model(part, trains=trains) | None, None) for name, part in parts(folder).items()
+    }
+    return create_model(folder, __base__=Model, __doc__=f"Which {folder} are tried; null leaves one out.", **fields)
+
+
+EncodingGrids = grids_model("encodings", trains=True)
+NetworkGrids = grids_model("networks", trains=False)
+
+
+class Experiment(Model):
+    """One grid of combinations: every encoding x sigma x network x seed, fitted to the same signals."""
+
+    title: str
+    problem: Literal[tuple(parts("problems"))]  # type: ignore[valid-type]
+    signals: Signals
+    encodings: EncodingGrids  # type: ignore[valid-type]
+    networks: NetworkGrids  # type: ignore[valid-type]
+    training: Training
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), BeforeValidator(as_list)] = Field(
+        description="each seed draws its own random features and initial weights"
+    )
+
+    @model_validator(mode="after")
+    def something_to_do(self) -> "Experiment":
+        for name in ("encodings", "networks"):
+            if not entries(getattr(self, name)):
+                raise ValueError(f"{name}: empty grid; name at least one")
+        return self
+
+
+def entries(grids: BaseModel) -> dict[str, BaseModel]:
+    """The entries that are there, in the registry's order."""
+    return {name: entry for name in type(grids).model_fields if (entry := getattr(grids, name)) is not None}
+
+
+def config_model(papers: dict[str, list[str]]) -> type[BaseModel]:
+    """Model of the whole configuration, given each paper's experiments by name."""
+    experiments = create_model(
+        "experiments",
+        __base__=Model,
+        __doc__="Settings of single experiments, over those of the paper and the preset.",
+        **{name: (Experiment, ...) for names in papers.values() for name in names},
+    )
+    return create_model(
+        "config",
+        __base__=Model,
+        __doc__="Configuration of posenc.",
+        preset=(Preset, Field("laptop", description="scale: smoke (minutes), laptop (default), paper (GPUs)")),
+        papers=(
+            Annotated[list[Literal[tuple(papers)]], Field(min_length=1), BeforeValidator(as_list)],
+            Field(list(papers), description="which papers to reproduce"),
+        ),
+        device=(Literal["auto", "cpu", "cuda"], Field("auto", description="where fits run")),
+        precision=(
+            Literal["auto", "float32", "tf32", "bf16"],
+            Field("auto", description="of matrix products, where an experiment allows less than float32"),
+        ),
+        data=(Data, Field(default_factory=Data)),
+        experiments=(experiments, ...),
+    )

@@ -1,0 +1,82 @@
+"""From an artefact's plan to its files: load what it names, call its function, write the results and a card."""
+
+import importlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Template
+
+from posenc.files import write_json
+from posenc.papers.material import Material, Pictures
+from posenc.reporting.figures import write_figure
+from posenc.reporting.tables import write_table
+
+WRITERS = {"table": write_table, "figure": write_figure}
+
+
+def draw_artefact(spec: Mapping[str, Any], caption: str, inputs: Any, outputs: Sequence[str]) -> None:
+    """Make an artefact and its card, a JSON with title, caption and where its numbers come from.
+
+    spec: the planner's dict. inputs: the rule's, with `records`, `summaries` and `reference`.
+    """
+    module, function = spec["function"].split(":")
+    made = getattr(importlib.import_module(module), function)(material(spec, inputs))
+    card = Path(next(path for path in outputs if path.endswith(".json")))
+    WRITERS[spec["kind"]](made, card.with_suffix(""))
+    summaries = [json.loads(Path(path).read_text()) for path in inputs.summaries]
+    write_json(
+        card,
+        {
+            "name": spec["name"],
+            "title": spec["title"],
+            "section": spec["section"],
+            "kind": spec["kind"],
+            "caption": filled(caption, spec),
+            "notes": made.notes,
+            "devices": sorted({device for found in summaries for device in found["devices"]}),
+            "precisions": sorted({precision for found in summaries for precision in found["precisions"]}),
+            "files": {Path(path).suffix[1:]: Path(path).name for path in outputs},
+        },
+    )
+
+
+def filled(caption: str, artefact: Mapping[str, Any]) -> str:
+    """A caption's template with the artefact in the place where `snakemake --report` has it, on one line."""
+    snakemake = SimpleNamespace(params=SimpleNamespace(artefact=artefact))
+    return " ".join(Template(caption).render(snakemake=snakemake).split())
+
+
+def material(spec: Mapping[str, Any], inputs: Any) -> Material:
+    """What the artefact's function may look at."""
+
+    def predictions(experiment: str, combination: str) -> Pictures:
+        named = spec["pictures"][experiment]
+        with np.load(named["arrays"][named["labels"].index(combination)]) as archive:
+            return {signal: archive[signal].astype(np.float32) for signal in archive.files}
+
+    def truths(experiment: str) -> Pictures:
+        named = spec["pictures"][experiment]
+        rows = json.loads(Path(named["rows"]).read_text())
+        with np.load(named["values"]) as archive:
+            values = archive["values"].astype(np.float32) / 255
+        return {row["name"]: picture for row, picture in zip(rows, values, strict=True)}
+
+    return Material(
+        preset=spec["facts"]["preset"],
+        facts=spec["facts"],
+        published=spec["published"],
+        records=by_experiment(inputs.records),
+        predictions=predictions,
+        truths=truths,
+        reference=by_experiment(inputs.reference),
+    )
+
+
+def by_experiment(paths: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Records by the name of their file, which is the experiment's."""
+    return {Path(path).stem: pd.read_parquet(path) for path in paths}

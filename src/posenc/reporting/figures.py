@@ -1,0 +1,66 @@
+"""Write a figure: PDF for the paper, PNG for the screen, CSV of what it plots. Equal figures give equal bytes."""
+
+from __future__ import annotations
+
+import textwrap
+from io import BytesIO
+from pathlib import Path
+
+from matplotlib.figure import Figure as Canvas
+from matplotlib.transforms import Bbox
+
+from posenc.files import write_bytes
+from posenc.papers.material import Figure
+from posenc.reporting.style import SMALL, applied
+
+RESOLUTION = 200  # dots per inch of the PNG and of pictures inside the PDF
+PADDING = 0.03  # inches around what reaches over the page's edge
+LETTERS_PER_INCH = 21  # of DejaVu Sans at the size of notes
+# Dates and versions would make equal figures differ.
+FIXED_METADATA = {
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": "posenc"},
+    "png": {"Software": None},
+}
+
+
+def write_figure(figure: Figure, stem: Path) -> list[Path]:
+    """Write stem.pdf, stem.png and stem.csv; return their paths."""
+    contents = {kind: picture_bytes(figure, kind) for kind in ("pdf", "png")}
+    contents["csv"] = figure.plotted.to_csv(index=False, lineterminator="\n").encode()
+    # Not with_suffix: a stem may have dots of its own.
+    files = {stem.with_name(f"{stem.name}.{kind}"): content for kind, content in contents.items()}
+    for path, content in files.items():
+        write_bytes(path, content)
+    return list(files)
+
+
+def picture_bytes(figure: Figure, kind: str) -> bytes:
+    """The figure with its notes below, as "pdf" or "png"."""
+    canvas, buffer = figure.figure, BytesIO()
+    with applied():
+        notes = canvas.text(0.0, 0.0, note_block(canvas, figure.notes), fontsize=SMALL, color="0.35", va="top")
+        try:
+            canvas.savefig(
+                buffer,
+                format=kind,
+                dpi=RESOLUTION,
+                bbox_inches=page(canvas),
+                facecolor="white",
+                metadata=FIXED_METADATA[kind],
+            )
+        finally:
+            notes.remove()
+    return buffer.getvalue()
+
+
+def note_block(canvas: Canvas, notes: list[str]) -> str:
+    """The notes as lines no wider than the figure."""
+    width = int(canvas.get_figwidth() * LETTERS_PER_INCH)
+    return "\n".join(textwrap.fill(note, width) for note in notes)
+
+
+def page(canvas: Canvas) -> Bbox:
+    """The figure's box in inches: its exact width, and as high as labels and notes need."""
+    drawn = canvas.get_tightbbox()
+    width, height = canvas.get_size_inches()
+    return Bbox([[0.0, min(0.0, drawn.y0 - PADDING)], [width, max(height, drawn.y1 + PADDING)]])

@@ -1,0 +1,1 @@
+"""Where signals come from: bundled pictures, drawn text, local folders, published data."""

@@ -1,0 +1,1 @@
+"""Training: the fit loop, precision, devices, and what a fit leaves on disk."""

@@ -1,0 +1,62 @@
+"""Which device a fit runs on, and in which precision."""
+
+import os
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device for `auto`, `cpu` or `cuda`; `auto` takes CUDA where there is one."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError("device: cuda was asked for, but torch sees no CUDA device; use device: auto or cpu")
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
+
+
+def choose_precision(wanted: str, device: torch.device, reduced_allowed: bool) -> str:
+    """`float32`, `tf32` or `bf16` for the matrix products; master weights, phases and scores are always float32.
+
+    `auto` takes bf16 only where the experiment allows it and the device has units for it. An experiment that does not
+    allow reduced precision runs in float32 whatever is wanted.
+    """
+    if not reduced_allowed:
+        return "float32"
+    if wanted == "auto":
+        return "bf16" if has_bf16_units(device) else "float32"
+    if wanted == "tf32" and device.type == "cpu":
+        raise RuntimeError("precision: tf32 exists on CUDA devices only; use precision: auto, float32 or bf16")
+    return wanted
+
+
+def has_bf16_units(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    cpu = torch.cpu
+    return any(getattr(cpu, probe, lambda: False)() for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+
+
+def matrix_products(precision: str, device: torch.device) -> Any:
+    """A context in which matrix products run in `precision`."""
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def device_facts(device: torch.device) -> dict[str, Any]:
+    """What the provenance says of the device."""
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        return {"device": "cuda", "device_name": properties.name, "device_memory": properties.total_memory}
+    return {"device": "cpu", "device_name": cpu_name(), "threads": torch.get_num_threads(), "cores": os.cpu_count()}
+
+
+def cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo") as info:
+            return next(line.split(":", 1)[1].strip() for line in info if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return "unknown CPU"

@@ -1,0 +1,50 @@
+# Records: one table per experiment, values joined with the settings of their combinations.
+
+rule records:
+    """Stage: only the tidy tables of results"""
+    input:
+        [f"{PLAN.results}/{paper}.parquet" for paper in PLAN.papers],
+
+
+rule collect:
+    """Step: the records of one experiment"""
+    input:
+        values=lambda wildcards: PLAN.fits(wildcards.experiment, "values.csv"),
+        provenance=lambda wildcards: PLAN.fits(wildcards.experiment, "provenance.json"),
+        rows=lambda wildcards: PLAN.signals(wildcards.experiment, "signals.json"),
+    output:
+        records=f"{PLAN.results}/records/{{experiment}}.parquet",
+        summary=f"{PLAN.results}/records/{{experiment}}.json",
+    log:
+        f"{PLAN.results}/logs/collect/{{experiment}}.log",
+    params:
+        settings=lambda wildcards: PLAN.collect_settings(wildcards.experiment),
+        code=PLAN.digest("collect"),
+    resources:
+        mem_mb=1000,
+    conda:
+        "../../envs/environment.yaml"
+    message:
+        "collect the records of {wildcards.experiment}"
+    script:
+        "../scripts/collect.py"
+
+
+rule concatenate:
+    """Step: a paper's records in one table"""
+    input:
+        lambda wildcards: PLAN.records(PLAN.papers[wildcards.paper].experiments),
+    output:
+        f"{PLAN.results}/{{paper}}.parquet",
+    log:
+        f"{PLAN.results}/logs/concatenate/{{paper}}.log",
+    params:
+        code=PLAN.digest("concatenate"),
+    resources:
+        mem_mb=1000,
+    conda:
+        "../../envs/environment.yaml"
+    message:
+        "put all records of {wildcards.paper} into one table"
+    script:
+        "../scripts/concatenate.py"

@@ -1,0 +1,16 @@
+# What all rules share: the report's front page, limits of wildcards, and the order of the menu.
+
+report: "../report/workflow.rst"
+
+
+wildcard_constraints:
+    experiment=r"\w+",
+    encoding=r"[^/]+",
+    network=r"[^/]+",
+    seed=r"\d+",
+    paper=r"\w+",
+    key=r"[^/]+",
+
+
+localrules:
+    all,

@@ -1,0 +1,28 @@
+# Signals: what is represented. Kept once for all presets, under the settings that make them.
+
+rule signals:
+    """Stage: only the pictures"""
+    input:
+        sorted({PLAN.signals(experiment, "signals.npz") for experiment in PLAN.experiments}),
+
+
+rule prepare_signals:
+    """Step: one signal set"""
+    input:
+        lambda wildcards: PLAN.signal_files(wildcards.key),
+    output:
+        values="results/signals/{key}/signals.npz",
+        rows="results/signals/{key}/signals.json",
+    log:
+        "results/logs/prepare_signals/{key}.log",
+    params:
+        spec=lambda wildcards: PLAN.signal_specs[wildcards.key],
+        code=lambda wildcards: PLAN.signals_digest(wildcards.key),
+    resources:
+        mem_mb=1000,
+    conda:
+        "../../envs/environment.yaml"
+    message:
+        "prepare pictures {wildcards.key}"
+    script:
+        "../scripts/prepare_signals.py"

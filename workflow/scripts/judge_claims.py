@@ -1,0 +1,12 @@
+from posenc.jobs import job
+from posenc.reporting.verdicts import judge_paper
+
+with job(snakemake.log[0]):
+    judge_paper(
+        snakemake.params.claims,
+        snakemake.input.records,
+        snakemake.params.published,
+        snakemake.params.preset,
+        snakemake.output.claims,
+        snakemake.output.table,
+    )
