@@ -77,13 +77,13 @@ def test_latex_headings_span_all_columns_at_every_level(tmp_path: Path) -> None:
 
 def test_special_characters_are_escaped(tmp_path: Path) -> None:
     assert escape_latex("a_b & 5% $x$ #1 {y} ~ ^ \\ σ – †") == (
-        r"a\_b \& 5\% \$x\$ \#1 \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{} $\sigma$ -- \dag{}"
+        r"a\_b \& 5\% \$x\$ \#1 \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{} $\sigma$ -- $\dagger$"
     )
     assert escape_markdown("a_b|c *d* <e> `f`\ng") == r"a\_b\|c \*d\* \<e\> \`f\` g"
     texts = written(grouped_table(), tmp_path)
     assert r"no\_mapping" in texts[".tex"]
     assert r"100 \% of image\_natural, \$x\textasciicircum{}2\$ \& more. \\" in texts[".tex"]
-    assert r"\dag{} not yet" in texts[".tex"]
+    assert r"$\dagger$ not yet" in texts[".tex"]
     assert r"| no\_mapping |" in texts[".md"]
     assert texts[".md"].endswith("\n\n† not yet in this workflow.\n")
 
@@ -125,7 +125,7 @@ def test_figure_files_have_no_date_and_raw_numbers(tmp_path: Path) -> None:
 
 
 def test_notes_make_a_figure_higher_but_not_wider(tmp_path: Path) -> None:
-    made = drawn(["image_natural: 2 of 16 fits of gaussian at sigma 64 diverged and are left out. " * 3])
+    made = drawn(["image_natural: diverged and left out: gaussian at sigma 64 (2 of 16 fits). " * 3])
     plain = png_size(write_figure(drawn([]), tmp_path / "plain")[1])
     noted = png_size(write_figure(made, tmp_path / "noted")[1])
     assert noted[0] == plain[0] == pytest.approx(200 * style.COLUMN_WIDTH, abs=1)

@@ -426,10 +426,8 @@ def test_split_counts_a_source_once() -> None:
     assert sets.split(["a", "a", "b", "c"], 1, 2) == (["a"], ["b", "c"], "")
 
 
-def spec(
-    kind: str, origin: str, signals: list[dict[str, str]], size: int = 48, shrink: int = 2
-) -> dict[str, Any]:
-    return {"kind": kind, "origin": origin, "size": size, "shrink": shrink, "signals": signals}
+def spec(origin: str, signals: list[dict[str, str]], size: int = 48, shrink: int = 2) -> dict[str, Any]:
+    return {"use": f"posenc.signals.{origin}", "size": size, "shrink": shrink, "signals": signals}
 
 
 def signal(name: str, path: Path | str = "", which: str = "report") -> dict[str, str]:
@@ -438,7 +436,7 @@ def signal(name: str, path: Path | str = "", which: str = "report") -> dict[str,
 
 def test_bundled_signals() -> None:
     values, rows = sets.load_signals(
-        spec("natural", "bundled", [signal("coffee", which="tuning"), signal("retina")])
+        spec("bundled", [signal("coffee", which="tuning"), signal("retina")])
     )
     assert values.shape == (2, 48, 48, 3) and values.dtype == np.uint8
     assert np.array_equal(values[0], pictures.signal_from_picture(bundled.load("coffee").values, 48, 2))
@@ -448,9 +446,8 @@ def test_bundled_signals() -> None:
     assert "not a natural scene" in rows[1]["note"]
 
 
-@pytest.mark.parametrize("origin", ["bundled", "local"])
-def test_text_signals_are_drawn_at_their_size(origin: str) -> None:
-    values, rows = sets.load_signals(spec("text", origin, [signal("text_02")], size=96))
+def test_text_signals_are_drawn_at_their_size() -> None:
+    values, rows = sets.load_signals(spec("drawn", [signal("text_02")], size=96))
     assert np.array_equal(values[0], drawn.text_picture(2, 96))
     assert rows[0]["licence"] == drawn.LICENCE
 
@@ -458,35 +455,19 @@ def test_text_signals_are_drawn_at_their_size(origin: str) -> None:
 def test_local_signals(tmp_path: Path) -> None:
     grey = noise(96, 97)[:, :, 0]
     path = saved(tmp_path / "g.png", grey)
-    values, rows = sets.load_signals(spec("natural", "local", [signal("g", path)]))
+    values, rows = sets.load_signals(spec("local", [signal("g", path)]))
     assert values.shape == (1, 48, 48, 3) and rows[0]["note"] == "converted from grey"
-    assert "has no path" in message(sets.load_signals, spec("natural", "local", [signal("g")]))
-    text = message(sets.load_signals, spec("natural", "local", [signal("g", path)], size=96))
+    assert "has no path" in message(sets.load_signals, spec("local", [signal("g")]))
+    text = message(sets.load_signals, spec("local", [signal("g", path)], size=96))
     assert str(path) in text and "97 x 96 px" in text
 
 
-@pytest.mark.parametrize(
-    ("kind", "origin", "name"), [("natural", "bundled", "coffee"), ("text", "drawn", "text_00")]
-)
-def test_a_spec_may_name_the_module(kind: str, origin: str, name: str) -> None:
-    by_origin = sets.load_signals(spec(kind, "bundled", [signal(name)]))
-    named = spec(kind, "", [signal(name)]) | {"use": f"posenc.signals.{origin}"}
-    del named["origin"]
-    by_module = sets.load_signals(named)
-    assert np.array_equal(by_origin[0], by_module[0]) and by_origin[1] == by_module[1]
-
-
-def test_signals_that_cannot_be() -> None:
-    assert "cannot be downloaded" in message(
-        sets.load_signals, spec("text", "published", [signal("text_00")])
-    )
-    assert "'volume'" in message(sets.load_signals, spec("volume", "bundled", [signal("x")]))
-    assert "'web'" in message(sets.load_signals, spec("natural", "web", [signal("x")]))
-    assert "at least one" in message(sets.load_signals, spec("natural", "bundled", []))
+def test_an_empty_set_is_refused() -> None:
+    assert "at least one" in message(sets.load_signals, spec("bundled", []))
 
 
 def test_files_go_round_and_repeat_to_the_byte(tmp_path: Path) -> None:
-    values, rows = sets.load_signals(spec("natural", "bundled", [signal("coffee"), signal("retina")]))
+    values, rows = sets.load_signals(spec("bundled", [signal("coffee"), signal("retina")]))
     names = [(tmp_path / f"{k}.npz", tmp_path / f"{k}.json") for k in "ab"]
     sets.write_signals(values, rows, *names[0])
     os.utime(names[0][0], (0, 0))

@@ -31,8 +31,8 @@ def with_variants_named(records: pd.DataFrame) -> pd.DataFrame:
     names = records["encoding"].astype(str)
     for setting in VARIED:
         several = records.groupby("encoding")[setting].transform("nunique") > 1
-        values = records[setting].map(lambda value: value if isinstance(value, str) else f"{value:g}")
-        names = names.where(~several, names + f", {setting} " + values)
+        values = records.loc[several, setting].map(lambda value: value if isinstance(value, str) else f"{value:g}")
+        names = names.mask(several, names + f", {setting} " + values.astype(str))
     return records.assign(encoding=names)
 
 
@@ -76,13 +76,12 @@ def chosen_sigma(records: pd.DataFrame, encoding: str) -> float:
 
 
 def divergence_notes(records: pd.DataFrame, experiment: str) -> list[str]:
-    """One sentence per encoding and sigma of which fits of report signals diverged."""
+    """A sentence on which fits of report signals diverged, by encoding and sigma; none where none did."""
     report = records[records["set"] == "report"]
     fits = report.assign(diverged=is_of_diverged_fit(report)).drop_duplicates(FIT)
     counts = fits.groupby(["encoding", "sigma"], dropna=False)["diverged"].agg(["sum", "size"]).reset_index()
-    notes = []
+    lost = []
     for row in counts[counts["sum"] > 0].to_dict("records"):
         sigma = "" if pd.isna(row["sigma"]) else f" at sigma {row['sigma']:g}"
-        fits_of = f"{row['sum']} of {row['size']} fits of {row['encoding']}{sigma}"
-        notes.append(f"{experiment}: {fits_of} diverged and are left out.")
-    return notes
+        lost.append(f"{row['encoding']}{sigma} ({row['sum']} of {row['size']} fits)")
+    return [f"{experiment}: diverged and left out: {', '.join(lost)}."] if lost else []

@@ -38,7 +38,14 @@ def picture_bytes(figure: Figure, kind: str) -> bytes:
     """The figure with its notes below, as "pdf" or "png"."""
     canvas, buffer = figure.figure, BytesIO()
     with applied():
-        notes = canvas.text(0.0, 0.0, note_block(canvas, figure.notes), fontsize=SMALL, color="0.35", va="top")
+        notes = canvas.text(
+            PADDING / canvas.get_figwidth(),
+            0.0,
+            note_block(canvas, figure.notes),
+            fontsize=SMALL,
+            color="0.35",
+            va="top",
+        )
         try:
             canvas.savefig(
                 buffer,
@@ -61,6 +68,7 @@ def note_block(canvas: Canvas, notes: list[str]) -> str:
 
 def page(canvas: Canvas) -> Bbox:
     """The figure's box in inches: its exact width, and as high as labels and notes need."""
+    canvas.draw_without_rendering()  # panels find their places when drawn
     drawn = canvas.get_tightbbox()
     width, height = canvas.get_size_inches()
     return Bbox([[0.0, min(0.0, drawn.y0 - PADDING)], [width, max(height, drawn.y1 + PADDING)]])

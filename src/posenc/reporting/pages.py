@@ -1,7 +1,6 @@
 """Web pages from notebooks: run by papermill with a manifest, turned into one file that opens offline."""
 
 import json
-import logging
 import os
 import tempfile
 from collections.abc import Mapping
@@ -10,12 +9,17 @@ from typing import Any
 
 import nbformat
 import papermill
+from jupyter_client.manager import AsyncKernelManager
 from nbconvert import HTMLExporter
 from traitlets.config import Config
 
 from posenc.files import write_bytes, write_json
 
-log = logging.getLogger(__name__)
+
+class LocalKernelManager(AsyncKernelManager):
+    """A kernel reached through files of this user instead of network ports."""
+
+    transport = "ipc"
 
 
 def render_paper(paper: Mapping[str, Any], inputs: Mapping[str, Any], manifest_path: str, page: str) -> None:

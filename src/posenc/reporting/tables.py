@@ -14,11 +14,12 @@ from posenc.files import write_bytes
 from posenc.papers.material import Column, Table
 
 MISSING = "–"
-LETTERS_PER_COLUMN = 10  # headings wrap to about the width of the numbers below them
+LETTERS_PER_COLUMN = 7  # headings over several columns wrap to about the width of the numbers below
+SHORT = 10  # letters of a heading that is never broken
 LATEX_ESCAPES = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "|": r"\textbar{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "[": "{[}", "]": "{]}", **{c: f"\\{c}" for c in "&%$#_{}"},
-    "–": "--", "−": "$-$", "†": r"\dag{}", "±": r"$\pm$", "×": r"$\times$", "σ": r"$\sigma$", "π": r"$\pi$",
+    "–": "--", "−": "$-$", "†": r"$\dagger$", "±": r"$\pm$", "×": r"$\times$", "σ": r"$\sigma$", "π": r"$\pi$",
 }  # fmt: skip
 
 
@@ -50,28 +51,28 @@ def markdown_text(table: Table) -> str:
 
 
 def latex_text(table: Table) -> str:
-    r"""A booktabs tabular with the notes below, to be put into a table environment with \input."""
+    r"""A booktabs tabular with the notes below, for a table environment; it shrinks where it is wider than the text."""
     frame = table.frame
     alignment = "l" + "".join("r" if is_number(frame[column]) else "l" for column in frame.columns)
-    body = [" & ".join(escape_latex(cell) for cell in row) + r" \\" for row in shown_rows(table)]
-    notes = (r" \\" + "\n").join(escape_latex(note) for note in table.notes)
-    return "\n".join(
-        [
-            r"% needs \usepackage{booktabs}",
-            r"\begingroup",
-            r"\footnotesize",
-            r"\setlength{\tabcolsep}{3pt}",
-            rf"\begin{{tabular}}{{{alignment}}}",
-            r"\toprule",
-            *latex_heading(frame),
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            *([r"\par\smallskip", r"\parbox{\linewidth}{\raggedright", notes + "}"] if table.notes else []),
-            r"\endgroup",
-        ]
-    ) + "\n"  # fmt: skip
+    body = [" & ".join(map(escape_latex, row)) + r" \\" for row in shown_rows(table)]
+    notes = (r" \\" + "\n").join(map(escape_latex, table.notes))
+    lines = [
+        r"% needs \usepackage{booktabs,graphicx}",
+        r"\begingroup",
+        r"\footnotesize",
+        r"\setlength{\tabcolsep}{3pt}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        rf"\begin{{tabular}}{{{alignment}}}",
+        r"\toprule",
+        *latex_heading(frame),
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}}",
+        *([r"\par\smallskip", r"\parbox{\linewidth}{\raggedright", notes + "}"] if notes else []),
+        r"\endgroup",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def latex_heading(frame: pd.DataFrame) -> list[str]:
@@ -96,7 +97,7 @@ def wrapped(heading: str, span: int) -> str:
     """A heading over `span` columns, broken into as few lines as fit there, of about equal length."""
     words = heading.split()
     longest = max(map(len, words), default=1)
-    fewest = len(textwrap.wrap(heading, max(longest, LETTERS_PER_COLUMN * span)))
+    fewest = len(textwrap.wrap(heading, max(longest, SHORT, LETTERS_PER_COLUMN * span)))
     even = next(width for width in range(longest, 1000) if len(textwrap.wrap(heading, width)) <= fewest)
     lines = [escape_latex(line) for line in textwrap.wrap(heading, even)]
     return "".join(lines) if len(lines) < 2 else r"\shortstack{" + r"\\".join(lines) + "}"

@@ -28,11 +28,12 @@ class TileGrid:
         self.left, self.above, self.below = left, above, below
         self.figure = Figure(figsize=(self.width, self.height))
 
-    def tile(self, row: float, column: float) -> Axes:
-        """Empty axes in this cell; half a row down, half a cell down."""
+    def tile(self, row: int, column: int, span: int = 1) -> Axes:
+        """Empty axes over span x span cells, of which this is the upper left one."""
+        side = span * self.side + (span - 1) * GAP
         x = self.left + column * (self.side + GAP)
-        y = self.height - self.above - row * (self.side + self.below + GAP) - self.side
-        box = (x / self.width, y / self.height, self.side / self.width, self.side / self.height)
+        y = self.height - self.above - row * (self.side + self.below + GAP) - side
+        box = (x / self.width, y / self.height, side / self.width, side / self.height)
         axes = self.figure.add_axes(box, xticks=[], yticks=[])
         axes.grid(False)
         for spine in axes.spines.values():

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from posenc.signals.pictures import Signal, SignalError
+from posenc.signals.pictures import SignalError
 
 FIELDS = ("file", "url", "sha256", "bytes", "licence", "used_by", "note")
 
@@ -38,8 +38,3 @@ def not_available_message(name: str, entry: Mapping[str, Any]) -> str:
         f"published data {name!r} ({described}) cannot be downloaded by this version yet: "
         "use data.source: bundled or local"
     )
-
-
-def load_signal(name: str, path: str, size: int, shrink: int) -> Signal:
-    """Always refused: nothing is downloaded yet."""
-    raise SignalError(not_available_message(name, {}))

@@ -1,18 +1,15 @@
 """Which pictures tune and which report; a signal set's values and its two files."""
 
 import json
-import os
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from posenc.files import write_arrays, write_json
 from posenc.signals.pictures import Signal, SignalError
-
-_MAKERS = ("bundled", "drawn", "local", "published")
 
 Row = dict[str, str]  # name, set, source, licence, note
 
@@ -52,13 +49,13 @@ def split(sources: Sequence[str], tuning: int, report: int) -> Split:
 def load_signals(spec: dict[str, Any]) -> tuple[np.ndarray, list[Row]]:
     """Values (S, H, W, 3) uint8 and one row per signal, in the order of the spec.
 
-    spec: kind natural | text, size and shrink in px, signals (a list of name, set, source, path), and either
-    origin bundled | local | published or `use`, the module that makes them. Text is always drawn.
+    spec: `use` (the module whose `load_signal` makes them), size and shrink in px, and signals (a list of name, set,
+    source, path). Raises SignalError where there are none.
     """
     if not spec["signals"]:
-        raise SignalError(f"no {spec['kind']} signals were named; a set needs at least one")
+        raise SignalError(f"no {spec['use']} signals were named; a set needs at least one")
     # named, not imported above: editing one origin's code then remakes only the signals made by it
-    module = import_module(_maker(spec))
+    module = import_module(spec["use"])
     values, rows = [], []
     for entry in spec["signals"]:
         signal: Signal = module.load_signal(
@@ -74,19 +71,8 @@ def write_signals(values: np.ndarray, rows: list[Row], npz_path: str | Path, jso
     """Write `values` to the npz and the rows to the json file; equal signals give equal bytes."""
     if len(values) != len(rows):
         raise ValueError(f"{len(values)} signals but {len(rows)} rows")
-
-    def write_npz(path: Path) -> None:
-        # numpy's own savez stamps the time; stored, not deflated, because zlib versions differ in bytes
-        member = zipfile.ZipInfo("values.npy", date_time=(1980, 1, 1, 0, 0, 0))
-        member.create_system = 3  # the same on every system
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive, archive.open(member, "w") as file:
-            np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
-
-    def write_json(path: Path) -> None:
-        path.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-    _write_whole(Path(npz_path), write_npz)
-    _write_whole(Path(json_path), write_json)
+    write_arrays(npz_path, {"values": values})
+    write_json(json_path, rows)
 
 
 def read_signals(npz_path: str | Path, json_path: str | Path) -> tuple[np.ndarray, list[Row]]:
@@ -99,27 +85,3 @@ def read_signals(npz_path: str | Path, json_path: str | Path) -> tuple[np.ndarra
             f"{npz_path} holds {len(values)} signals and {json_path} {len(rows)}; make both again"
         )
     return values, rows
-
-
-def _maker(spec: dict[str, Any]) -> str:
-    """Name of the module whose `load_signal` makes the signals of a spec."""
-    if "use" in spec:
-        maker = str(spec["use"]).removeprefix("posenc.signals.")
-    else:
-        maker = "drawn" if spec["kind"] == "text" and spec["origin"] != "published" else spec["origin"]
-    if maker not in _MAKERS or spec["kind"] not in ("natural", "text"):
-        raise SignalError(
-            f"no signals of kind {spec['kind']!r} come from {maker!r}; kinds are natural and text, "
-            f"sources {', '.join(_MAKERS)}"
-        )
-    return f"posenc.signals.{maker}"
-
-
-def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Write to a temporary name beside the path, then rename: a killed job leaves no half file behind."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(unfinished)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

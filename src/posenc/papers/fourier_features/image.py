@@ -70,14 +70,16 @@ def table_1(material: Material) -> Table:
         formats["published", *heading] = spec
     for title, run in runs.items():
         for _, (task, data), spec, experiment in TABLE_1:
-            column = (title, task if experiment else f"{task} †", data)
-            found = run[experiment]["mean"] if experiment in run else pd.Series(dtype=float)
-            columns[column], formats[column] = found.reindex(rows), spec
+            if experiment in run:
+                columns[title, task, data] = run[experiment]["mean"].reindex(rows)
+                formats[title, task, data] = spec
+            elif title == material.run_title:
+                columns[title, f"{task} †", data] = pd.Series(dtype=float).reindex(rows)
     notes = [
         "PSNR in dB, IoU for 3D shape; means over report signals. 2D image: offset quarter of the pixels.",
         "† not yet in this workflow: nothing was run, the column is empty.",
         f"published: {published['source']}.",
-        *absence_notes(material),
+        *run_notes(material),
     ]
     return Table(framed(columns, rows), formats, notes)
 
@@ -106,7 +108,7 @@ def table_3(material: Material) -> Table:
         "pictures, seeds averaged first.",
         "sigma: gaussian in cycles per unit length, positional an exponent; chosen on the tuning pictures.",
         f"published: {published['source']}, one seed, 16 pictures of 512 x 512 per set. Its sigma: {sigmas}.",
-        *absence_notes(material),
+        *run_notes(material),
     ]
     return Table(framed(columns, rows), formats, notes)
 
@@ -141,9 +143,12 @@ def framed(columns: dict[Column, pd.Series], rows: list[str]) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.Index(rows, name="encoding"))
 
 
-def absence_notes(material: Material) -> list[str]:
-    """Sentences on what this run's numbers lack: encodings not fitted, sigmas not chosen, fits that diverged."""
+def run_notes(material: Material) -> list[str]:
+    """Where reference numbers are from, and what this run lacks: encodings, chosen sigmas, fits that diverged."""
     notes = []
+    committed = [name for name in EXPERIMENTS.values() if material.reference(name) is not None]
+    if committed:
+        notes.append(f"{material.reference_title(committed)}: an earlier run of this workflow, kept with it.")
     for label, records in image_records(material).items():
         experiment, chosen = EXPERIMENTS[label], records[records["chosen"]]
         fitted = encoding_order(records["encoding"])
@@ -257,7 +262,7 @@ def figure_6(material: Material) -> Figure:
     frames = {material.run_title: frequency_scores(records)}
     if reference is not None:
         frames[material.reference_title(["image_features"])] = frequency_scores(reference)
-    frames["published (read off the figure)"] = published_frequencies(material.published["figure_6"])
+    frames["published (readings)"] = published_frequencies(material.published["figure_6"])
     # Numbers of different origin get columns of their own, as everywhere.
     by = ["depth", "frequencies"]
     plotted = pd.concat([frame.set_index(by).add_prefix(f"{name}: ") for name, frame in frames.items()], axis=1)
@@ -329,12 +334,12 @@ def figure_1(material: Material) -> Figure:
     chosen = records[records["chosen"] & records["encoding"].isin(compared)]
     shown = reconstructions(material, experiment, chosen, [signal], "test")
     with style.applied():
-        grid = tiles.TileGrid(2, 2, style.COLUMN_WIDTH, left=1.2 * tiles.LINE, above=1.3 * tiles.LINE)
+        grid = tiles.TileGrid(2, 3, style.COLUMN_WIDTH, left=1.2 * tiles.LINE, above=2.1 * tiles.LINE)
         for row, encoding in enumerate(compared):
             axes = grid.tile(row, 0)
             draw_scored(axes, shown[shown["encoding"] == encoding])
             tiles.label_left(axes, encoding)
-        truth = grid.tile(0.5, 1)
+        truth = grid.tile(0, 1, span=2)
         tiles.show(truth, material.truths(experiment)[signal])
         tiles.title_above(truth, "truth")
         grid.figure.text(0.5, 1.0, f"Panel b of Figure 1: 2D image ({signal})", ha="center", va="top")

@@ -1,0 +1,33 @@
+# `make reproduce` and `make test` set up everything on a fresh machine, then do their job.
+PYTHON ?= python3
+# PRESET=smoke|laptop|paper; without it config.yaml decides.
+PRESET ?=
+READY := .venv/.ready
+
+reproduce: $(READY)  ## regenerate every table and figure: reports/<preset>/index.html
+	.venv/bin/snakemake --cores all $(if $(PRESET),--config preset=$(PRESET))
+
+test: $(READY)  ## all tests
+	.venv/bin/python -m pytest
+
+check: $(READY)  ## formatting, types and workflow lint
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/snakefmt --check Snakefile workflow/rules
+	.venv/bin/mypy
+	.venv/bin/snakemake --lint
+
+docs: $(READY)  ## renew docs/config.md and docs/config.schema.json from the configuration model
+	.venv/bin/python -m posenc.plan.documents
+
+$(READY): envs/requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "posenc needs Python 3.11 or newer; try: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet -r envs/requirements.txt
+	.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+.PHONY: reproduce test check docs help
