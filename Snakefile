@@ -3,12 +3,12 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(workflow.basedir, "src"))
-# Scripts run in processes of their own, and find the package the same way.
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [sys.path[0], os.environ.get("PYTHONPATH")]))
 
-from posenc.plan.runs import one_run_at_a_time
+from posenc.plan.runs import one_run_at_a_time, tell_jobs
 from posenc.plan.workflow import plan_for_snakemake
 
+# Scripts run in processes of their own.
+tell_jobs(sys.path[0])
 # config.yaml and what the command line says, validated together; a mistake ends here.
 PLAN = plan_for_snakemake(workflow)
 

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -18,7 +18,7 @@ SECONDS_BETWEEN_LOOKS = 0.2
 @contextmanager
 def job(log_path: str) -> Iterator[None]:
     """Send logging, and the traceback of a failure, to the job's log file."""
-    end_with(snakemake_process())
+    end_with(os.environ.get("POSENC_RUN"))
     Path(log_path).parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(
         filename=log_path, filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
@@ -31,25 +31,20 @@ def job(log_path: str) -> Iterator[None]:
         sys.exit(f"{type(error).__name__}: {error} (details in {log_path})")
 
 
-def snakemake_process() -> psutil.Process | None:
-    """The nearest ancestor that is a Snakemake, if any."""
-    for ancestor in psutil.Process().parents():
-        try:
-            if any("snakemake" in Path(argument).name for argument in ancestor.cmdline()[:3]):
-                return ancestor
-        except psutil.Error:
-            continue
-    return None
+def end_with(run: str | None) -> None:
+    """Kill this process as soon as the process numbered `run` is gone, so that no orphan writes into a later run.
 
-
-def end_with(process: psutil.Process | None) -> None:
-    """Kill this process as soon as `process` is gone, so that no orphan writes into a later run."""
-    if process is None:
+    The number comes from the Snakefile: a search among the ancestors would find none where Snakemake died while this
+    process was still starting. Outside a workflow there is no number, and nothing to end with.
+    """
+    if run is None:
         return
 
     def watch() -> None:
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(int(run))
+            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(SECONDS_BETWEEN_LOOKS)
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True, name="watch snakemake").start()

@@ -35,7 +35,7 @@ def collect_records(
     common = {name: settings[name] for name in ("paper", "experiment", "preset")}
     frames = []
     for combination, path, fact in zip(settings["combinations"], values, facts, strict=True):
-        frame = pd.read_csv(path)
+        frame = read_values(path)
         measured = {name: fact[name] for name in ("bandwidth", "precision", "device")}
         frames.append(frame.assign(**common, **combination, **measured))
     records = join_sources(pd.concat(frames, ignore_index=True), json.loads(Path(rows).read_text()))
@@ -43,6 +43,17 @@ def collect_records(
     records["chosen"] = is_chosen(records)
     write_records(records, records_path)
     write_json(summary_path, summary(common, facts))
+
+
+def read_values(path: str) -> pd.DataFrame:
+    """A fit's values as written: a signal keeps its name even where that looks like a number (0801) or a gap (NA)."""
+    return pd.read_csv(
+        path,
+        dtype={"signal": str},
+        keep_default_na=False,
+        na_values={"item": "", "replicate": "", "condition": "", "value": "nan"},
+        float_precision="round_trip",
+    )
 
 
 def join_sources(records: pd.DataFrame, rows: Iterable[Mapping[str, str]]) -> pd.DataFrame:
@@ -72,7 +83,9 @@ def is_chosen(records: pd.DataFrame) -> pd.Series:
     settings = [column for column in SETTING_COLUMNS if column not in NOT_COMPARED]
     groups = records[settings].astype("string").fillna("").agg("|".join, axis=1)
     sigma = records["sigma"].fillna(0.0)
-    tuning = records["final"] & (records["set"] == "tuning") & (records["split"] == "test") & (records["metric"] == "psnr")
+    tuning = (
+        records["final"] & (records["set"] == "tuning") & (records["split"] == "test") & (records["metric"] == "psnr")
+    )
     ineligible = tuning & (records["status"] != "ok")
     scores = records["value"].mask(ineligible, float("-inf"))[tuning].groupby([groups, sigma]).mean()
     best = scores[scores > float("-inf")].groupby(level=0).idxmax().map(lambda found: found[1])

@@ -36,6 +36,8 @@ OUTPUT_MISSING = re.compile(r"Job (\d+)\s+completed successfully, but")  # has n
 
 
 class LogHandler(LogHandlerBase):
+    """Progress for real runs; for everything else Snakemake's own handler."""
+
     writes_to_stream = True
     writes_to_file = False
     has_filter = True
@@ -79,7 +81,7 @@ class LogHandler(LogHandlerBase):
             return taken
         except BrokenPipeError:
             raise
-        except Exception as error:  # noqa: BLE001  (whatever it is, messages go on)
+        except Exception as error:
             self.as_default = True
             self.stream.write(f"\nposenc: cannot show progress ({error!r}); Snakemake's messages follow\n")
             return False

@@ -197,7 +197,7 @@ def test_published_numbers_are_the_papers() -> None:
         assert PUBLISHED["table_3"][column] == expected
     six = {2: (17.6, 28.0), 4: (22.6, 28.4), 8: (25.6, 28.7)}
     for depth, (few, many) in six.items():
-        assert PUBLISHED["figure_6"][f"depth_{depth}"] == {"features_8": few, "features_1024": many}
+        assert PUBLISHED["figure_6"][f"depth_{depth}"] == {"frequencies_8": few, "frequencies_1024": many}
 
 
 def test_every_published_number_has_source_and_mark() -> None:

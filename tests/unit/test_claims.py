@@ -184,9 +184,7 @@ def test_only_final_chosen_report_rows_are_seen() -> None:
 
 @pytest.mark.parametrize("sources", [3, 5, 8])
 @pytest.mark.parametrize("confidence", [0.95, 1 - 0.05 / 6])
-def test_the_interval_of_few_normal_sources_covers_as_often_as_it_says(
-    sources: int, confidence: float
-) -> None:
+def test_the_interval_of_few_normal_sources_covers_as_often_as_it_says(sources: int, confidence: float) -> None:
     draws = np.random.default_rng(3).normal(size=(1000, sources))
     intervals = np.array([source_interval((draw,), confidence) for draw in draws])
     covered = ((intervals[:, 0] < 0) & (intervals[:, 1] > 0)).mean()
@@ -292,9 +290,7 @@ def test_octaves_needed_is_linear_between_feature_counts_and_censored_at_the_las
 
 def depth_claim(frame: pd.DataFrame) -> dict[str, Any]:
     claim: dict[str, Any]
-    (claim,) = judge_claims(paper_claims()[:1], {"image_features": frame}, paper_numbers(), "laptop")[
-        "claims"
-    ]
+    (claim,) = judge_claims(paper_claims()[:1], {"image_features": frame}, paper_numbers(), "laptop")["claims"]
     return claim
 
 
@@ -340,9 +336,7 @@ def test_an_unknown_number_is_published_as_nothing() -> None:
 
 
 def test_a_reference_that_leads_nowhere_is_named_with_its_nearest_match() -> None:
-    with pytest.raises(
-        ClaimError, match=r"some_paper_claim_1.*'table_3.natural.basik'.*did you mean 'basic'"
-    ):
+    with pytest.raises(ClaimError, match=r"some_paper_claim_1.*'table_3.natural.basik'.*did you mean 'basic'"):
         judged(pair_claim(published={"of": ["table_3.natural.basik"]}), None)
 
 
@@ -391,12 +385,8 @@ def test_claims_are_never_judged_at_smoke_and_list_the_experiments_they_use() ->
 
 def test_every_claim_of_the_paper_is_judged_and_its_published_effect_is_the_papers() -> None:
     records = {
-        "image_natural": image_records(
-            "image_natural", dict(zip(ENCODINGS, (19, 22, 25, 27), strict=True)), stream=1
-        ),
-        "image_text": image_records(
-            "image_text", dict(zip(ENCODINGS, (18, 20, 27, 30), strict=True)), 8, stream=2
-        ),
+        "image_natural": image_records("image_natural", dict(zip(ENCODINGS, (19, 22, 25, 27), strict=True)), stream=1),
+        "image_text": image_records("image_text", dict(zip(ENCODINGS, (18, 20, 27, 30), strict=True)), 8, stream=2),
         "image_features": features_records(depth_replaces_features),
     }
     result = judge_claims(paper_claims(), records, paper_numbers(), "laptop")
@@ -407,9 +397,7 @@ def test_every_claim_of_the_paper_is_judged_and_its_published_effect_is_the_pape
     published = {c["name"]: c["published"] for claim in result["claims"] for c in claim["comparisons"]}
     assert published["gaussian above positional, natural"]["value"] == pytest.approx(0.62)
     assert published["gain on text above gain on natural images"]["value"] == pytest.approx(12.07 - 6.25)
-    assert published["lead of the deepest network, fewest features less most"]["value"] == pytest.approx(
-        8 - 0.7
-    )
+    assert published["lead of the deepest network, fewest features less most"]["value"] == pytest.approx(8 - 0.7)
     assert sum(c["published"] is None for claim in result["claims"] for c in claim["comparisons"]) == 1
 
 

@@ -127,9 +127,7 @@ def test_status_line() -> None:
 
 def test_a_fault_of_the_display_loses_no_message(capsys: pytest.CaptureFixture[str]) -> None:
     handler = LogHandler(OutputSettings(), None)
-    record = logging.LogRecord(
-        "snakemake", logging.INFO, "", 0, "Job stats: as Snakemake says it", None, None
-    )
+    record = logging.LogRecord("snakemake", logging.INFO, "", 0, "Job stats: as Snakemake says it", None, None)
     record.__dict__.update(event=LogEvent.RUN_INFO, stats=None)
     handler.handle(record)
     shown = capsys.readouterr().err

@@ -254,9 +254,7 @@ def test_text_repeats_across_processes_and_differs_between_indices() -> None:
     )
     environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": str(ROOT / "src")}
     runs = [
-        subprocess.run(
-            [sys.executable, "-c", program], env=environment, capture_output=True, check=True
-        ).stdout
+        subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True).stdout
         for _ in range(2)
     ]
     assert runs[0] == runs[1]
@@ -435,9 +433,7 @@ def signal(name: str, path: Path | str = "", which: str = "report") -> dict[str,
 
 
 def test_bundled_signals() -> None:
-    values, rows = sets.load_signals(
-        spec("bundled", [signal("coffee", which="tuning"), signal("retina")])
-    )
+    values, rows = sets.load_signals(spec("bundled", [signal("coffee", which="tuning"), signal("retina")]))
     assert values.shape == (2, 48, 48, 3) and values.dtype == np.uint8
     assert np.array_equal(values[0], pictures.signal_from_picture(bundled.load("coffee").values, 48, 2))
     assert [set(row) for row in rows] == [{"name", "set", "source", "licence", "note"}] * 2

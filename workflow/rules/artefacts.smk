@@ -1,15 +1,24 @@
 # Tables and figures: a rule each, named <paper>_<artefact>, made from the papers' lists.
 
+
 rule tables:
     """Stage: all tables"""
     input:
-        [PLAN.artefact_files(target)["csv"] for target in PLAN.artefacts if PLAN.artefacts[target][2].kind == "table"],
+        [
+            PLAN.artefact_files(target)["csv"]
+            for target in PLAN.artefacts
+            if PLAN.artefacts[target][2].kind == "table"
+        ],
 
 
 rule figures:
     """Stage: all figures"""
     input:
-        [PLAN.artefact_files(target)["png"] for target in PLAN.artefacts if PLAN.artefacts[target][2].kind == "figure"],
+        [
+            PLAN.artefact_files(target)["png"]
+            for target in PLAN.artefacts
+            if PLAN.artefacts[target][2].kind == "figure"
+        ],
 
 
 for target, (paper, name, artefact) in PLAN.artefacts.items():
@@ -32,14 +41,14 @@ for target, (paper, name, artefact) in PLAN.artefacts.items():
             *[path for suffix, path in files.items() if suffix != shown],
         log:
             f"{PLAN.results}/logs/artefacts/{target}.log",
+        conda:
+            "../../envs/environment.yaml"
+        resources:
+            mem_mb=1500,
         params:
             artefact=lambda wildcards, target=target: PLAN.artefact_spec(target),
             caption=lambda wildcards, path=paper.caption(name): path.read_text(),
             code=PLAN.artefact_digest(target),
-        resources:
-            mem_mb=1500,
-        conda:
-            "../../envs/environment.yaml"
         message:
             f"draw {paper.name} {name}"
         script:

@@ -1,5 +1,6 @@
 # Claims: what the papers state, judged by the records.
 
+
 rule claims:
     """Stage: only the verdicts on the papers' claims"""
     input:
@@ -21,16 +22,16 @@ rule judge_claims:
         ),
     log:
         f"{PLAN.results}/logs/judge_claims/{{paper}}.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
     params:
         claims=lambda wildcards: PLAN.papers[wildcards.paper].claims,
         published=lambda wildcards: PLAN.papers[wildcards.paper].published,
         artefact=lambda wildcards: PLAN.captions_context(wildcards.paper),
         preset=PLAN.preset,
         code=PLAN.digest("judge_claims"),
-    resources:
-        mem_mb=1000,
-    conda:
-        "../../envs/environment.yaml"
     message:
         "judge the claims of {wildcards.paper}"
     script:

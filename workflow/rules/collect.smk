@@ -1,5 +1,6 @@
 # Records: one table per experiment, values joined with the settings of their combinations.
 
+
 rule records:
     """Stage: only the tidy tables of results"""
     input:
@@ -17,13 +18,13 @@ rule collect:
         summary=f"{PLAN.results}/records/{{experiment}}.json",
     log:
         f"{PLAN.results}/logs/collect/{{experiment}}.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
     params:
         settings=lambda wildcards: PLAN.collect_settings(wildcards.experiment),
         code=PLAN.digest("collect"),
-    resources:
-        mem_mb=1000,
-    conda:
-        "../../envs/environment.yaml"
     message:
         "collect the records of {wildcards.experiment}"
     script:
@@ -38,12 +39,12 @@ rule concatenate:
         f"{PLAN.results}/{{paper}}.parquet",
     log:
         f"{PLAN.results}/logs/concatenate/{{paper}}.log",
-    params:
-        code=PLAN.digest("concatenate"),
-    resources:
-        mem_mb=1000,
     conda:
         "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        code=PLAN.digest("concatenate"),
     message:
         "put all records of {wildcards.paper} into one table"
     script:

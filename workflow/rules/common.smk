@@ -1,5 +1,6 @@
 # What all rules share: the report's front page, limits of wildcards, and the order of the menu.
 
+
 report: "../report/workflow.rst"
 
 

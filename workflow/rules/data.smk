@@ -1,9 +1,15 @@
 # Signals: what is represented. Kept once for all presets, under the settings that make them.
 
+
 rule signals:
     """Stage: only the pictures"""
     input:
-        sorted({PLAN.signals(experiment, "signals.npz") for experiment in PLAN.experiments}),
+        sorted(
+            {
+                PLAN.signals(experiment, "signals.npz")
+                for experiment in PLAN.experiments
+            }
+        ),
 
 
 rule prepare_signals:
@@ -15,13 +21,13 @@ rule prepare_signals:
         rows="results/signals/{key}/signals.json",
     log:
         "results/logs/prepare_signals/{key}.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
     params:
         spec=lambda wildcards: PLAN.signal_specs[wildcards.key],
         code=lambda wildcards: PLAN.signals_digest(wildcards.key),
-    resources:
-        mem_mb=1000,
-    conda:
-        "../../envs/environment.yaml"
     message:
         "prepare pictures {wildcards.key}"
     script:

@@ -1,9 +1,14 @@
 # Fits: one job per combination. It trains a network on each signal of its experiment.
 
+
 rule fits:
     """Stage: only the trained networks"""
     input:
-        [path for experiment in PLAN.experiments for path in PLAN.fits(experiment, "values.csv")],
+        [
+            path
+            for experiment in PLAN.experiments
+            for path in PLAN.fits(experiment, "values.csv")
+        ],
 
 
 rule fit:
@@ -18,15 +23,15 @@ rule fit:
         provenance=f"{PLAN.results}/fits/{{experiment}}/{{encoding}}/{{network}}/seed={{seed}}/provenance.json",
     log:
         f"{PLAN.results}/logs/fit/{{experiment}}/{{encoding}}/{{network}}/seed={{seed}}.log",
-    params:
-        combination=PLAN.fit_spec,
-        code=PLAN.fit_digest,
+    conda:
+        "../../envs/environment.yaml"
     threads: 1
     resources:
         mem_mb=1500,
         gpu=PLAN.gpus_per_fit,
-    conda:
-        "../../envs/environment.yaml"
+    params:
+        combination=PLAN.fit_spec,
+        code=PLAN.fit_digest,
     message:
         "fit {wildcards.experiment} {wildcards.encoding} {wildcards.network} seed {wildcards.seed}"
     script:

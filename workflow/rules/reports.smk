@@ -1,7 +1,9 @@
 # Reports: a notebook per paper and the overview, as web pages that open offline.
 
 for paper in PLAN.papers.values():
-    targets = [target for target, (owner, _, _) in PLAN.artefacts.items() if owner is paper]
+    targets = [
+        target for target, (owner, _, _) in PLAN.artefacts.items() if owner is paper
+    ]
 
     rule:
         name:
@@ -9,7 +11,12 @@ for paper in PLAN.papers.values():
         input:
             notebook=PLAN.relative(paper.notebook),
             cards=[PLAN.artefact_files(target)["json"] for target in targets],
-            shown=[path for target in targets for path in PLAN.artefact_files(target).values() if path[-3:] in ("png", "csv")],
+            shown=[
+                path
+                for target in targets
+                for path in PLAN.artefact_files(target).values()
+                if path[-3:] in ("png", "csv")
+            ],
             claims=f"{PLAN.reports}/{paper.name}/claims.json",
             summaries=PLAN.records(paper.experiments, "json"),
         output:
@@ -22,27 +29,33 @@ for paper in PLAN.papers.values():
             ),
         log:
             f"{PLAN.results}/logs/{paper.name}_notebook.log",
+        conda:
+            "../../envs/environment.yaml"
+        resources:
+            mem_mb=1500,
         params:
             artefact=lambda wildcards, name=paper.name: PLAN.captions_context(name),
             paper=lambda wildcards, name=paper.name: PLAN.paper_spec(name),
             code=PLAN.digest("render_paper"),
-        resources:
-            mem_mb=1500,
-        conda:
-            "../../envs/environment.yaml"
         message:
             f"render the notebook of {paper.name}"
         script:
             "../scripts/render_paper.py"
 
-    workflow.get_rule(f"{paper.name}_notebook").docstring = f"{paper.name}: the notebook, with all it shows"
+    workflow.get_rule(f"{paper.name}_notebook").docstring = (
+        f"{paper.name}: the notebook, with all it shows"
+    )
 
     rule:
         name:
             paper.name
         input:
             f"{PLAN.reports}/{paper.name}.html",
-            [path for target in targets for path in PLAN.artefact_files(target).values()],
+            [
+                path
+                for target in targets
+                for path in PLAN.artefact_files(target).values()
+            ],
             f"{PLAN.results}/{paper.name}.parquet",
 
     workflow.get_rule(paper.name).docstring = f"Paper: {paper.about.title}"
@@ -63,13 +76,13 @@ rule render_overview:
         ),
     log:
         f"{PLAN.results}/logs/render_overview.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=1000,
     params:
         facts=PLAN.facts,
         code=PLAN.digest("render_overview"),
-    resources:
-        mem_mb=1000,
-    conda:
-        "../../envs/environment.yaml"
     message:
         "render the overview"
     script:

@@ -83,7 +83,7 @@ def holm_outcomes(family: Sequence[Samples], thresholds: Sequence[float], size: 
 
 
 def interval_verdict(interval: tuple[float, float], threshold: float) -> str:
-    """holds above the threshold, fails below it, inconclusive across it."""
+    """Holds above the threshold, fails below it, inconclusive across it."""
     low, high = interval
     return "holds" if low > threshold else "fails" if high < threshold else "inconclusive"
 

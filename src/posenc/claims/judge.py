@@ -13,7 +13,7 @@ import pandas as pd
 from posenc.claims.inference import Outcome, has_spread, holm_outcomes
 from posenc.claims.model import Claim, ClaimError, Comparison, read_claims
 from posenc.claims.published import published_value
-from posenc.claims.statistics import Evidence, NoRecords, Records, evidence_for
+from posenc.claims.statistics import Evidence, NoRecordsError, Records, evidence_for
 
 FEWEST_SOURCES = 3
 NOT_JUDGED = Outcome(
@@ -80,7 +80,7 @@ def _judged_claim(
 
 
 def claim_verdict(verdicts: Sequence[str]) -> str:
-    """holds if all hold, fails if any fails, not judged if none was; else inconclusive."""
+    """Holds if all hold, fails if any fails, not judged if none was; else inconclusive."""
     if "fails" in verdicts:
         return "fails"
     return verdicts[0] if len(set(verdicts)) == 1 else "inconclusive"
@@ -104,12 +104,10 @@ def _finding(claim: Claim, comparison: Comparison, records: Records, preset: str
     with _naming(claim, comparison):
         try:
             evidence = evidence_for(comparison.statistic, records, comparison.arguments)
-        except NoRecords as error:
+        except NoRecordsError as error:
             obstacle = str(error)
     if preset not in claim.presets:
-        return Finding(
-            replace(evidence, notes=()), f"not judged at {preset}, only at {', '.join(claim.presets)}"
-        )
+        return Finding(replace(evidence, notes=()), f"not judged at {preset}, only at {', '.join(claim.presets)}")
     return Finding(evidence, obstacle or _obstacle(evidence))
 
 

@@ -8,9 +8,7 @@ from typing import Any
 from posenc.claims.model import ClaimError, PublishedReferences, among
 
 
-def published_value(
-    published: Mapping[str, Any], references: PublishedReferences | None
-) -> dict[str, Any] | None:
+def published_value(published: Mapping[str, Any], references: PublishedReferences | None) -> dict[str, Any] | None:
     """{"value", "source"} of a sum of published means, or None where a number is not published."""
     if references is None:
         return None
@@ -39,9 +37,7 @@ def _mean_and_source(published: Mapping[str, Any], path: str) -> tuple[float | N
     if node is not None and (isinstance(node, bool) or not isinstance(node, int | float)):
         raise ClaimError(f"published number {path!r} is not a number; point at a mean or at a single reading")
     if source is None:
-        raise ClaimError(
-            f"published number {path!r} has no source; add a 'source' to its group in published.yaml"
-        )
+        raise ClaimError(f"published number {path!r} has no source; add a 'source' to its group in published.yaml")
     return node, source
 
 

@@ -27,7 +27,7 @@ FIT = ["source", "signal", "item", "replicate", "seed"]
 TARGET_BELOW_BEST = 1.0  # dB
 
 
-class NoRecords(Exception):
+class NoRecordsError(Exception):
     """The records a statistic needs are not there; the message says which."""
 
 
@@ -62,15 +62,11 @@ def evidence_for(statistic: str, records: Records, arguments: Mapping[str, Any])
         raise ClaimError(f"arguments of {statistic}: {error}") from None
     for name, value in arguments.items():
         if name != "experiment" and not isinstance(value, Mapping):
-            raise ClaimError(
-                f"arguments of {statistic}: {name} is {value!r}, expected a mapping {{name: value}}"
-            )
+            raise ClaimError(f"arguments of {statistic}: {name} is {value!r}, expected a mapping {{name: value}}")
     return function(records, **arguments)
 
 
-def paired_difference(
-    records: Records, *, experiment: str, where: Where, first: Where, second: Where
-) -> Evidence:
+def paired_difference(records: Records, *, experiment: str, where: Where, first: Where, second: Where) -> Evidence:
     """First less second, fit by fit, averaged per source."""
     scores = _scores(records, experiment, {"first": {**where, **first}, "second": {**where, **second}})
     return _evidence(scores, (scores.by_source["first"] - scores.by_source["second"]).to_numpy())
@@ -145,14 +141,12 @@ def _evidence(scores: Scores, values: NDArray[np.float64], notes: tuple[str, ...
     return Evidence((values,), scores.pairs, scores.diverged, scores.notes + notes)
 
 
-def _depth_by_features(
-    records: Records, experiment: str, where: Where
-) -> tuple[Scores, list[float], list[float]]:
+def _depth_by_features(records: Records, experiment: str, where: Where) -> tuple[Scores, list[float], list[float]]:
     """Scores over the whole grid of depths and feature counts, both rising."""
     rows = _selection(records, experiment, where)
     depths, features = (sorted(rows[column].dropna().unique().tolist()) for column in ("depth", "features"))
     if len(depths) < 2 or len(features) < 2:
-        raise NoRecords(
+        raise NoRecordsError(
             f"{experiment} has depths {depths} and feature counts {features}; at least two of each are needed"
         )
     sides = {(d, m): {**where, "depth": d, "features": m} for d, m in product(depths, features)}
@@ -182,15 +176,13 @@ def _fit_values(records: Records, experiment: str, where: Where) -> pd.Series[fl
     """Value of each fit that `where` selects; infinite where it diverged, to tell it from an absent one."""
     rows = _selection(records, experiment, where)
     if rows.empty:
-        raise NoRecords(f"no records of {experiment} with {_spelled(where)}")
+        raise NoRecordsError(f"no records of {experiment} with {_spelled(where)}")
     ok = (rows["status"] == "ok") & np.isfinite(rows["value"])
     # As text, because an unused item or replicate is NaN and would not match its own kind.
     fits = pd.MultiIndex.from_frame(rows[FIT].astype(str))
     if fits.has_duplicates:
         settings = rows.drop(columns=[*FIT, "combination", "value", "status"])
-        differing: list[Hashable] = [
-            column for column in settings if settings[column].nunique(dropna=False) > 1
-        ]
+        differing: list[Hashable] = [column for column in settings if settings[column].nunique(dropna=False) > 1]
         raise ClaimError(
             f"{experiment} with {_spelled(where)} selects several fits per signal and seed;"
             f" fix one of the columns that differ: {', '.join(map(str, differing)) or 'none (rows repeat)'}"
@@ -204,13 +196,11 @@ def _selection(records: Records, experiment: str, where: Where) -> pd.DataFrame:
         raise ClaimError(f"experiment {experiment!r} is not among the claim's experiments; add it there")
     frame = records[experiment]
     if frame is None or frame.empty:
-        raise NoRecords(f"no records of {experiment}")
+        raise NoRecordsError(f"no records of {experiment}")
     keep = (frame["set"] == "report") & frame["final"].astype(bool) & frame["chosen"].astype(bool)
     for column, value in where.items():
         if column not in frame.columns:
-            raise ClaimError(
-                f"records of {experiment} have no column {column!r} {among(column, list(frame.columns))}"
-            )
+            raise ClaimError(f"records of {experiment} have no column {column!r} {among(column, list(frame.columns))}")
         keep &= frame[column] == value
     return frame[keep]
 

@@ -1,5 +1,6 @@
 """What every encoding offers, and the sine-cosine form that the Fourier ones share."""
 
+import functools
 import math
 from typing import ClassVar
 
@@ -52,5 +53,8 @@ class FourierEncoding(Encoding):
 
     def forward(self, coordinates: Tensor) -> Tensor:
         dtype = torch.promote_types(coordinates.dtype, torch.float32)
-        phases = (2 * math.pi) * (coordinates.to(dtype) @ self.B.to(dtype).T)
+        # Summed axis by axis: autocast and TF32 would reach into a matrix product.
+        axes = zip(coordinates.to(dtype).unbind(-1), self.B.to(dtype).unbind(-1), strict=True)
+        turns = functools.reduce(torch.add, (coordinate[..., None] * frequency for coordinate, frequency in axes))
+        phases = (2 * math.pi) * turns
         return torch.cat([phases.sin(), phases.cos()], dim=-1)

@@ -1,5 +1,6 @@
 """Fully connected networks, several at once."""
 
+import itertools
 import math
 
 import torch
@@ -38,7 +39,7 @@ class MLP(nn.Module):
         widths = [in_dim, *[width] * (depth - 1), out_dim]
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
-        for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
+        for fan_in, fan_out in itertools.pairwise(widths):
             weight = glorot_normal(fan_in, fan_out, generator)
             bias = 0.01 * torch.randn(1, fan_out, generator=generator)
             self.weights.append(nn.Parameter(weight.repeat(stack, 1, 1)))

@@ -20,7 +20,11 @@ def tree_of(path: Path) -> ast.Module:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
                 node.body = node.body[1:] or [ast.Pass()]
     return tree
 
@@ -46,7 +50,9 @@ def imported_by(tree: ast.AST) -> set[Path]:
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             modules |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    packages = {".".join(module.split(".")[:length]) for module in modules for length in range(1, module.count(".") + 2)}
+    packages = {
+        ".".join(module.split(".")[:length]) for module in modules for length in range(1, module.count(".") + 2)
+    }
     return {path for module in packages if (path := module_path(module))}
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from posenc.plan.scales import number
+
 
 class ConfigError(ValueError):
     """A mistake of the user; its text is the whole message."""
@@ -85,7 +87,9 @@ def describe(mistake: Any, layers: Sequence[Layer], schema: dict[str, Any]) -> s
         return f"{where}{value}: must be one of {', '.join(choices)}{nearest(mistake['input'], choices)}"
     if kind == "too_short":
         return f"{where}: is an empty list; name at least one value"
-    return f"{where}{value}: {REASONS.get(kind, mistake['msg'].removeprefix('Value error, ')).format(**mistake.get('ctx', {}))}"
+    reason = REASONS.get(kind, mistake["msg"].removeprefix("Value error, "))
+    limits = {name: number(limit) for name, limit in mistake.get("ctx", {}).items() if isinstance(limit, int | float)}
+    return f"{where}{value}: {reason.format(**limits) if kind in REASONS else reason}"
 
 
 REASONS = {
@@ -133,12 +137,11 @@ def origin_of(location: Sequence[str | int], layers: Sequence[Layer]) -> str:
 
 
 def look_up(settings: Any, location: Sequence[str | int]) -> tuple[bool, Any]:
+    """Whether there is a value at a location, and the value."""
     for step in location:
-        if isinstance(settings, Mapping) and step in settings:
+        try:
             settings = settings[step]
-        elif isinstance(settings, list) and isinstance(step, int) and step < len(settings):
-            settings = settings[step]
-        else:
+        except (KeyError, IndexError, TypeError):
             return False, None
     return True, settings
 

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from posenc.parameters import Count, Positive
 from posenc.plan.registry import Part, parts
@@ -29,7 +30,7 @@ class Model(BaseModel):
 class Scales(Model):
     """Values of sigma: absolute, or as fractions of the training Nyquist frequency (`of_nyquist`)."""
 
-    absolute: list[Positive] | None = Field(None, min_length=1, exclude=True)
+    absolute: SkipJsonSchema[list[Positive] | None] = Field(None, min_length=1)
     of_nyquist: Annotated[list[Positive], BeforeValidator(as_list)] | None = Field(None, min_length=1)
 
     @model_validator(mode="after")
@@ -88,6 +89,11 @@ class Training(Model):
         return self
 
 
+def model_of(name: str, doc: str, fields: dict[str, Any]) -> type[BaseModel]:
+    """A model whose keys are known only when the code is read; each a pair of type and default."""
+    return create_model(name, __base__=Model, __doc__=doc, **fields)
+
+
 def grid_model(part: Part, *, trains: bool) -> type[BaseModel]:
     """Model of an encoding's or network's entry: each parameter a value or a list of values."""
     fields: dict[str, Any] = {}
@@ -96,14 +102,15 @@ def grid_model(part: Part, *, trains: bool) -> type[BaseModel]:
         if name == "sigma":
             kind: Any = Annotated[Scales, BeforeValidator(as_scales, json_schema_input_type=scales_input())]
         else:
-            value = parameter.annotation
+            value: Any = parameter.annotation
+            values: Any = list[value]
             kind = Annotated[
-                list[value], Field(min_length=1), BeforeValidator(as_list, json_schema_input_type=value | list[value])
+                values, Field(min_length=1), BeforeValidator(as_list, json_schema_input_type=value | values)
             ]
         fields[name] = (kind, default)
     if trains:
-        fields["training"] = (TrainingOverride, Field(default_factory=TrainingOverride))
-    return create_model(f"{part.name}_grid", __base__=Model, __doc__=part.doc.split("\n\n")[0], **fields)
+        fields["training"] = (TrainingOverride, Field(default_factory=lambda: TrainingOverride()))
+    return model_of(f"{part.name}_grid", part.doc.split("\n\n")[0], fields)
 
 
 def scales_input() -> Any:
@@ -115,7 +122,7 @@ def grids_model(folder: str, *, trains: bool) -> type[BaseModel]:
     fields: dict[str, Any] = {
         name: (grid_model(part, trains=trains) | None, None) for name, part in parts(folder).items()
     }
-    return create_model(folder, __base__=Model, __doc__=f"Which {folder} are tried; null leaves one out.", **fields)
+    return model_of(folder, f"Which {folder} are tried; null leaves one out.", fields)
 
 
 EncodingGrids = grids_model("encodings", trains=True)
@@ -150,26 +157,23 @@ def entries(grids: BaseModel) -> dict[str, BaseModel]:
 
 def config_model(papers: dict[str, list[str]]) -> type[BaseModel]:
     """Model of the whole configuration, given each paper's experiments by name."""
-    experiments = create_model(
+    experiments = model_of(
         "experiments",
-        __base__=Model,
-        __doc__="Settings of single experiments, over those of the paper and the preset.",
-        **{name: (Experiment, ...) for names in papers.values() for name in names},
+        "Settings of single experiments, over those of the paper and the preset.",
+        {name: (Experiment, ...) for names in papers.values() for name in names},
     )
-    return create_model(
-        "config",
-        __base__=Model,
-        __doc__="Configuration of posenc.",
-        preset=(Preset, Field("laptop", description="scale: smoke (minutes), laptop (default), paper (GPUs)")),
-        papers=(
-            Annotated[list[Literal[tuple(papers)]], Field(min_length=1), BeforeValidator(as_list)],
+    fields: dict[str, Any] = {
+        "preset": (Preset, Field("laptop", description="scale: smoke (a minute), laptop (default), paper (GPUs)")),
+        "papers": (
+            Annotated[list[Literal[tuple(papers)]], Field(min_length=1), BeforeValidator(as_list)],  # type: ignore[misc]
             Field(list(papers), description="which papers to reproduce"),
         ),
-        device=(Literal["auto", "cpu", "cuda"], Field("auto", description="where fits run")),
-        precision=(
+        "device": (Literal["auto", "cpu", "cuda"], Field("auto", description="where fits run")),
+        "precision": (
             Literal["auto", "float32", "tf32", "bf16"],
             Field("auto", description="of matrix products, where an experiment allows less than float32"),
         ),
-        data=(Data, Field(default_factory=Data)),
-        experiments=(experiments, ...),
-    )
+        "data": (Data, Field(default_factory=lambda: Data())),
+        "experiments": (experiments, ...),
+    }
+    return model_of("config", "Configuration of posenc.", fields)

@@ -32,7 +32,9 @@ def natural_source(data: Any, manifest: Path, environment: Mapping[str, str] = o
     if origin == "auto":
         origin = "local" if folder else "bundled"
     if origin == "published":
-        raise ConfigError(f"data.source = 'published': {not_available_message('natural', load_manifest(manifest)['natural'])}")
+        raise ConfigError(
+            f"data.source = 'published': {not_available_message('natural', load_manifest(manifest)['natural'])}"
+        )
     if origin == "bundled":
         return Source("bundled")
     if not folder:

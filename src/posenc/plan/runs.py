@@ -1,11 +1,19 @@
-"""One run per folder at a time, by a lock that dies with its holder."""
+"""A run and its jobs: one run per folder at a time, and what its jobs find in their environment."""
 
+import os
 import sys
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 _held: list[FileLock] = []
+
+
+def tell_jobs(package: str) -> None:
+    """Leave in the environment where the package lies, and the process without which no job may go on."""
+    inherited = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [package, inherited]))
+    os.environ["POSENC_RUN"] = str(os.getpid())
 
 
 def one_run_at_a_time(folder: Path = Path(".snakemake")) -> None:

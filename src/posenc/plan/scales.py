@@ -16,7 +16,7 @@ def training_nyquist(size: int) -> float:
 
 
 def sigma_of_nyquist(fraction: float, size: int, unit: str) -> float:
-    """sigma whose (highest) frequency is `fraction` of the training Nyquist, to four significant digits."""
+    """Sigma whose (highest) frequency is `fraction` of the training Nyquist, to four significant digits."""
     return float(f"{SIGMA_OF_FREQUENCY[unit](fraction * training_nyquist(size)):.4g}")
 
 

@@ -45,9 +45,7 @@ class Plan:
     def experiments(self) -> dict[str, Any]:
         """Settings of the experiments of the chosen papers, by name."""
         return {
-            name: getattr(self.config.experiments, name)
-            for paper in self.papers.values()
-            for name in paper.experiments
+            name: getattr(self.config.experiments, name) for paper in self.papers.values() for name in paper.experiments
         }
 
     @cached_property
@@ -180,13 +178,13 @@ class Plan:
     @property
     def facts(self) -> dict[str, Any]:
         """What every column title and caption must say of this run's scale."""
-        protocol = self.preset == "paper" and self.source.origin == "published"
-        pictures = {"bundled": "bundled pictures", "local": "local pictures", "published": "the authors' pictures"}
+        authors = self.source.origin == "published"
+        pictures = "the authors' pictures" if authors else "stand-in pictures"
         scale = "paper settings" if self.preset == "paper" else f"{self.preset} scale"
         return {
             "preset": self.preset,
-            "paper_protocol": protocol,
-            "scale": f"{scale}, {pictures[self.source.origin]}",
+            "paper_protocol": self.preset == "paper" and authors,
+            "scale": f"{scale}, {pictures}",
         }
 
     def shows(self, experiments: Iterable[str]) -> str:

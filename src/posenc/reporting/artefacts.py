@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +14,9 @@ from jinja2 import Template
 from posenc.files import write_json
 from posenc.papers.material import Material, Pictures
 from posenc.reporting.figures import write_figure
-from posenc.reporting.tables import write_table
+from posenc.reporting.tables import html_text, write_table
 
-WRITERS = {"table": write_table, "figure": write_figure}
+WRITERS: dict[str, Callable[[Any, Path], list[Path]]] = {"table": write_table, "figure": write_figure}
 
 
 def draw_artefact(spec: Mapping[str, Any], caption: str, inputs: Any, outputs: Sequence[str]) -> None:
@@ -37,7 +37,7 @@ def draw_artefact(spec: Mapping[str, Any], caption: str, inputs: Any, outputs: S
             "section": spec["section"],
             "kind": spec["kind"],
             "caption": filled(caption, spec),
-            "notes": made.notes,
+            "table": html_text(made) if spec["kind"] == "table" else None,
             "devices": sorted({device for found in summaries for device in found["devices"]}),
             "precisions": sorted({precision for found in summaries for precision in found["precisions"]}),
             "files": {Path(path).suffix[1:]: Path(path).name for path in outputs},

@@ -8,16 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from IPython.display import HTML, Markdown
+from IPython.display import HTML
 
 VERDICT_MARKS = {"holds": "✔", "fails": "✘", "inconclusive": "?", "not judged": "–"}
 STYLE = """<style>
-.jp-Notebook, body { max-width: 62rem; margin: auto; padding: 0 1rem; }
-table.posenc { border-collapse: collapse; font-size: 90%; } table.posenc td, table.posenc th { padding: .25em .7em;
-text-align: left; border-bottom: 1px solid #ddd; vertical-align: top; } figure.posenc { margin: 1em 0; }
-figure.posenc img { max-width: 100%; } .posenc-caption { color: #444; font-size: 90%; }
-.holds { color: #00694d; font-weight: 600; } .fails { color: #b02a00; font-weight: 600; }
-.inconclusive, .not-judged { color: #555; font-weight: 600; } @media print { .posenc { break-inside: avoid; } }
+body, .jp-Notebook { max-width: 64rem; margin: auto; padding: 0 1rem; }
+.jp-InputPrompt, .jp-OutputPrompt, .jp-Collapser { display: none !important; }
+.jp-RenderedHTMLCommon .posenc table { margin: .5em 0; border-collapse: collapse; }
+.jp-RenderedHTMLCommon .posenc :is(td, th) { text-align: left; vertical-align: top; white-space: normal; }
+.jp-RenderedHTMLCommon .posenc thead { vertical-align: bottom; }
+.jp-RenderedHTMLCommon .posenc th[colspan]:not([colspan="1"]) { border-bottom: 1px solid #bbb; }
+.posenc { overflow-x: auto; break-inside: avoid; } .posenc img { max-width: 100%; }
+.posenc p { color: #444; font-size: 85%; margin: .2em 0; }
+.holds { color: #00694d; } .fails { color: #b02a00; } .inconclusive, .not-judged { color: #555; }
+.holds, .fails, .inconclusive, .not-judged { font-weight: 600; white-space: nowrap; }
 </style>"""
 
 
@@ -35,26 +39,22 @@ class Paper:
             f"<p>Preset <b>{escaped(facts['preset'])}</b>: {escaped(facts['scale'])}.</p>"
         )
 
-    def artefact(self, name: str) -> HTML | Markdown:
+    def artefact(self, name: str) -> HTML:
         """A table or figure with its caption and links to its files."""
         card = next(card for card in self.manifest["artefacts"] if card["name"] == name)
-        caption = f'<p class="posenc-caption">{escaped(card["caption"])} {escaped(made_on(card))} {self.links(card)}</p>'
-        title = f"<h3 id='{card['name']}'>{escaped(label(card))}</h3>"
         if card["kind"] == "table":
-            table = (self.folder / "tables" / card["files"]["md"]).read_text()
-            return Markdown(f"{title}\n\n{table}\n\n{caption}")
-        picture = (self.folder / "figures" / card["files"]["png"]).read_bytes()
-        source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-        return HTML(
-            f'{title}<figure class="posenc"><img src="{source}" alt="{escaped(card["title"])}"></figure>{caption}'
-        )
+            shown = card["table"]
+        else:
+            picture = base64.b64encode((self.folder / "figures" / card["files"]["png"]).read_bytes()).decode()
+            shown = f'<img src="data:image/png;base64,{picture}" alt="{escaped(card["title"])}">'
+        caption = f"<p>{escaped(card['caption'])} {escaped(made_on(card))} {self.links(card)}</p>"
+        return HTML(f'<h3 id="{name}">{escaped(label(card))}</h3><div class="posenc">{shown}{caption}</div>')
 
     def links(self, card: Mapping[str, Any]) -> str:
         """Links to an artefact's files, relative to the page."""
         files = ((suffix, name) for suffix, name in card["files"].items() if suffix != "json")
         return " ".join(
-            f'<a href="{self.folder.name}/{card["kind"]}s/{name}">{suffix.upper()}</a>'
-            for suffix, name in files
+            f'<a href="{self.folder.name}/{card["kind"]}s/{name}">{suffix.upper()}</a>' for suffix, name in files
         )
 
     def claims(self) -> HTML:
@@ -63,11 +63,9 @@ class Paper:
         for claim in self.manifest["claims"]:
             parts.append(
                 f"<h3>Claim {claim['number']}: {escaped(claim['title'])} — {verdict(claim['verdict'])}</h3>"
-                f"<p>{escaped(claim['statement'])}</p><p class='posenc-caption'>{escaped(claim['reason'] or '')}</p>"
+                f"<p>{escaped(claim['statement'])}</p>"
             )
-            parts.append(
-                html_table(COMPARISON_HEADINGS, (comparison_row(found) for found in claim["comparisons"]))
-            )
+            parts.append(html_table(COMPARISON_HEADINGS, (comparison_row(found) for found in claim["comparisons"])))
         return HTML("".join(parts))
 
     def experiments(self) -> HTML:
@@ -133,7 +131,7 @@ def overview(papers: Iterable[Paper]) -> HTML:
             f"<p>Claims: {told or 'none judged'}.</p>"
         )
         claims = (
-            (c["number"], escaped(c["title"]), verdict(c["verdict"]), worst(c)) for c in manifest["claims"]
+            (c["number"], escaped(c["title"]), verdict(c["verdict"]), comparison_counts(c)) for c in manifest["claims"]
         )
         parts.append(html_table(("claim", "statement", "verdict", "comparisons"), claims))
         rows = (
@@ -144,14 +142,12 @@ def overview(papers: Iterable[Paper]) -> HTML:
             )
             for card in manifest["artefacts"]
         )
-        parts.append(
-            "<h3>What was regenerated</h3>" + html_table(("table or figure", "device", "files"), rows)
-        )
+        parts.append("<h3>What was regenerated</h3>" + html_table(("table or figure", "device", "files"), rows))
         parts.append("<h3>What was run</h3>" + str(paper.experiments().data))
     return HTML(STYLE + "".join(parts))
 
 
-def worst(claim: Mapping[str, Any]) -> str:
+def comparison_counts(claim: Mapping[str, Any]) -> str:
     counts = Counter(found["verdict"] for found in claim["comparisons"])
     return ", ".join(f"{number} {name}" for name, number in counts.items())
 
@@ -183,7 +179,7 @@ def html_table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table whose cells are HTML already."""
     head = "".join(f"<th>{heading}</th>" for heading in headings)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<table class="posenc"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<div class="posenc"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def escaped(text: str) -> str:

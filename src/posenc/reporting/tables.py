@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import textwrap
 from itertools import groupby
@@ -50,6 +51,30 @@ def markdown_text(table: Table) -> str:
     return "\n".join([*("| " + " | ".join(row) + " |" for row in rows), *notes]) + "\n"
 
 
+def html_text(table: Table) -> str:
+    """A table element with the notes below, equal neighbours in the headings spanned."""
+    frame = table.frame
+    headings = [levels(column) for column in frame.columns]
+    lines = []
+    for level in range(len(headings[0])):
+        last = level == len(headings[0]) - 1
+        label = row_heading(frame) if last else ""
+        spans = [(heading, 1) for heading in headings] if last else spanned(headings, level)
+        cells = "".join(f'<th colspan="{span}">{html.escape(path[level])}</th>' for path, span in spans)
+        lines.append(f"<tr><th>{html.escape(label)}</th>{cells}</tr>")
+    head = "".join(lines)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in shown_rows(table)
+    )
+    notes = "".join(f"<p>{html.escape(note)}</p>" for note in table.notes)
+    return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>{notes}"
+
+
+def spanned(headings: list[tuple[str, ...]], level: int) -> list[tuple[tuple[str, ...], int]]:
+    """Runs of headings that agree down to a level, with their lengths: equal names under different headings differ."""
+    return [(path, len(list(run))) for path, run in groupby(heading[: level + 1] for heading in headings)]
+
+
 def latex_text(table: Table) -> str:
     r"""A booktabs tabular with the notes below, for a table environment; it shrinks where it is wider than the text."""
     frame = table.frame
@@ -82,9 +107,7 @@ def latex_heading(frame: pd.DataFrame) -> list[str]:
     lines = []
     for level in upper:
         cells, rules, start = [""], [], 2
-        # Equal names under different headings are different: compare all levels down to this one.
-        for path, members in groupby(heading[: level + 1] for heading in headings):
-            span = len(list(members))
+        for path, span in spanned(headings, level):
             cells.append(rf"\multicolumn{{{span}}}{{c}}{{{wrapped(path[-1], span)}}}")
             rules.append(rf"\cmidrule(lr){{{start}-{start + span - 1}}}")
             start += span

@@ -65,7 +65,7 @@ def title_above(axes: Axes, text: str) -> None:
 
 def label_left(axes: Axes, text: str) -> None:
     """A row label along the left edge of a tile."""
-    axes.set_ylabel(text, labelpad=3)
+    axes.set_ylabel(text, fontsize=7, labelpad=3)
 
 
 def line_below(axes: Axes, text: str, bold: bool = False) -> None:

@@ -10,8 +10,8 @@ from posenc.files import write_bytes, write_json
 from posenc.reporting.artefacts import by_experiment
 
 COMPARISON_COLUMNS = (
-    "verdict", "estimate", "low", "high", "confidence", "threshold", "unit", "published", "sources", "pairs", "diverged",
-    "p_value", "p_holm", "p_wilcoxon", "reason",
+    "verdict", "estimate", "low", "high", "confidence", "threshold", "unit", "published", "sources", "pairs",
+    "diverged", "p_value", "p_holm", "p_wilcoxon", "reason",
 )  # fmt: skip
 
 

@@ -53,9 +53,7 @@ PICTURES = (
         "NASA, HubbleSite",
         "dots on black, not a natural scene",
     ),
-    BundledPicture(
-        "coffee", "coffee.png", 400, 600, "CC0", "Rachel Michetti, courtesy of Pikolo Espresso Bar", ""
-    ),
+    BundledPicture("coffee", "coffee.png", 400, 600, "CC0", "Rachel Michetti, courtesy of Pikolo Espresso Bar", ""),
     BundledPicture("astronaut", "astronaut.png", 512, 512, "public domain", "NASA", ""),
     BundledPicture("chelsea", "chelsea.png", 300, 451, "CC0", "Stefan van der Walt", ""),
     BundledPicture(

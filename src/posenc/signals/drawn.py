@@ -55,9 +55,7 @@ def _font(px: int) -> ImageFont.FreeTypeFont:
 
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / _FONT
     if not path.is_file():
-        raise SignalError(
-            f"text pictures: the installed matplotlib has no font {_FONT}; install it from its wheel"
-        )
+        raise SignalError(f"text pictures: the installed matplotlib has no font {_FONT}; install it from its wheel")
     # the basic layout engine, because the other one depends on libraries of the system
     return ImageFont.truetype(str(path), px, layout_engine=ImageFont.Layout.BASIC)
 

@@ -128,9 +128,7 @@ def check_picture(path: str | Path, size: int, shrink: int) -> str:
     return picture.note
 
 
-def signal_from_picture(
-    picture: np.ndarray, size: int, shrink: int, label: str | Path = "picture"
-) -> np.ndarray:
+def signal_from_picture(picture: np.ndarray, size: int, shrink: int, label: str | Path = "picture") -> np.ndarray:
     """The centred square of an (H, W, 3) uint8 picture, area-averaged to (size, size, 3) uint8.
 
     label: what a message about a too small picture calls it.
@@ -158,9 +156,7 @@ def _damage_told(path: Path) -> Iterator[None]:
             raise
         except _DAMAGE as error:
             reason = f"{type(error).__name__}: {error}"
-            raise SignalError(
-                f"{path}: damaged or cut off ({reason}); copy or download the file again"
-            ) from None
+            raise SignalError(f"{path}: damaged or cut off ({reason}); copy or download the file again") from None
 
 
 def _opened(path: Path) -> Image.Image:

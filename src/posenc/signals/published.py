@@ -24,8 +24,7 @@ def load_manifest(path: str | Path) -> dict[str, dict[str, Any]]:
         if keys != set(FIELDS):
             wrong = ", ".join(sorted(map(str, keys ^ set(FIELDS))))
             raise SignalError(
-                f"{path}: entry {name!r} needs exactly the keys {', '.join(FIELDS)}; "
-                f"missing or unknown: {wrong}"
+                f"{path}: entry {name!r} needs exactly the keys {', '.join(FIELDS)}; missing or unknown: {wrong}"
             )
     return manifest
 

@@ -58,9 +58,7 @@ def load_signals(spec: dict[str, Any]) -> tuple[np.ndarray, list[Row]]:
     module = import_module(spec["use"])
     values, rows = [], []
     for entry in spec["signals"]:
-        signal: Signal = module.load_signal(
-            entry["name"], entry.get("path", ""), spec["size"], spec["shrink"]
-        )
+        signal: Signal = module.load_signal(entry["name"], entry.get("path", ""), spec["size"], spec["shrink"])
         values.append(signal.values)
         row = {"name": entry["name"], "set": entry["set"], "source": entry["source"]}
         rows.append(row | {"licence": signal.licence, "note": signal.note})
@@ -81,7 +79,5 @@ def read_signals(npz_path: str | Path, json_path: str | Path) -> tuple[np.ndarra
         values = arrays["values"]
     rows = json.loads(Path(json_path).read_text(encoding="utf-8"))
     if len(values) != len(rows):
-        raise SignalError(
-            f"{npz_path} holds {len(values)} signals and {json_path} {len(rows)}; make both again"
-        )
+        raise SignalError(f"{npz_path} holds {len(values)} signals and {json_path} {len(rows)}; make both again")
     return values, rows

@@ -1,7 +1,8 @@
 """Which device a fit runs on, and in which precision."""
 
 import os
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -36,14 +37,23 @@ def has_bf16_units(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8
     cpu = torch.cpu
-    return any(getattr(cpu, probe, lambda: False)() for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(
+        getattr(cpu, probe, lambda: False)() for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
 
 
-def matrix_products(precision: str, device: torch.device) -> Any:
-    """A context in which matrix products run in `precision`."""
-    if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+@contextmanager
+def matrix_products(precision: str, device: torch.device) -> Iterator[None]:
+    """A context in which matrix products run in `precision`, backward passes included."""
+    products: Any = torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+    outside = torch.backends.cuda.matmul.allow_tf32
+    # One switch for the whole process: left on, it would lower the precision of the scores, too.
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    try:
+        with products:
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = outside
 
 
 def device_facts(device: torch.device) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from posenc.files import write_arrays, write_json
 from posenc.training.devices import choose_device, choose_precision, device_facts
@@ -168,7 +168,7 @@ def load_class(part: Mapping[str, Any]) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def build(part: Mapping[str, Any], *dimensions: int, **offered: Any) -> nn.Module:
+def build(part: Mapping[str, Any], *dimensions: int, **offered: Any) -> Any:
     """An encoding or a network from its part of the combination; of what is offered it gets what it asks for."""
     cls = load_class(part)
     accepted = inspect.signature(cls).parameters

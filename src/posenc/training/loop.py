@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,15 +42,13 @@ def train(
     """
     device = features.device
     optimizer = torch.optim.Adam(network.parameters(), schedule.learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
-    products: Any = matrix_products(precision, device)
     if precision == "bf16":
         features = features.bfloat16()
     for step in range(1, schedule.steps + 1):
         optimizer.zero_grad(set_to_none=True)
-        with products:
-            values = network(features)
-        losses = loss(values, targets)
-        losses.sum().backward()
+        with matrix_products(precision, device):
+            losses = loss(network(features), targets)
+            losses.sum().backward()
         optimizer.step()
         if schedule.is_logged(step):
             yield step, losses.detach()

@@ -296,9 +296,9 @@ def frequency_scores(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def published_frequencies(published: Mapping[str, Any]) -> pd.DataFrame:
-    """depth, frequencies, mean of the readings of Figure 6, given as {depth_2: {features_8: 17.6, …}, …}."""
+    """depth, frequencies, mean of the readings of Figure 6, given as {depth_2: {frequencies_8: 17.6, …}, …}."""
     rows = [
-        {"depth": int(depth.removeprefix("depth_")), "frequencies": int(m.removeprefix("features_")), "mean": value}
+        {"depth": int(depth.removeprefix("depth_")), "frequencies": int(m.removeprefix("frequencies_")), "mean": value}
         for depth, readings in published.items()
         if depth.startswith("depth_")
         for m, value in readings.items()
@@ -352,7 +352,7 @@ def figure_10(material: Material) -> Figure:
     signal = first_signals(records, 1)[0]
     sweep = records[records["encoding"] == "gaussian"]
     shown = reconstructions(material, "image_scales", sweep, [signal], "all").sort_values("sigma")
-    columns = 5
+    columns = min(5, 1 + len(shown))
     with style.applied():
         rows = -(-(1 + len(shown)) // columns)
         grid = tiles.TileGrid(rows, columns, style.TEXT_WIDTH, below=1.1 * tiles.LINE)
