@@ -21,6 +21,7 @@ rule all:
     input:
         f"{PLAN.reports}/index.html",
         [f"{PLAN.results}/{paper}.parquet" for paper in PLAN.papers],
+        PLAN.on_the_way,
 
 
 include: "workflow/rules/reports.smk"

@@ -52,7 +52,6 @@ def read_values(path: str) -> pd.DataFrame:
         dtype={"signal": str},
         keep_default_na=False,
         na_values={"item": "", "replicate": "", "condition": "", "value": "nan"},
-        float_precision="round_trip",
     )
 
 

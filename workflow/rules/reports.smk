@@ -36,7 +36,7 @@ for paper in PLAN.papers.values():
         params:
             artefact=lambda wildcards, name=paper.name: PLAN.captions_context(name),
             paper=lambda wildcards, name=paper.name: PLAN.paper_spec(name),
-            code=PLAN.digest("render_paper"),
+            code=PLAN.digest("render_paper", paper.notebook),
         message:
             f"render the notebook of {paper.name}"
         script:
@@ -64,7 +64,7 @@ for paper in PLAN.papers.values():
 rule render_overview:
     """Step: the overview page"""
     input:
-        notebook=PLAN.relative(PLAN.root / "workflow/report/overview.ipynb"),
+        notebook=PLAN.relative(PLAN.overview),
         manifests=[f"{PLAN.reports}/{paper}/manifest.json" for paper in PLAN.papers],
         pages=[f"{PLAN.reports}/{paper}.html" for paper in PLAN.papers],
     output:
@@ -82,7 +82,7 @@ rule render_overview:
         mem_mb=1000,
     params:
         facts=PLAN.facts,
-        code=PLAN.digest("render_overview"),
+        code=PLAN.digest("render_overview", PLAN.overview),
     message:
         "render the overview"
     script:

@@ -1,7 +1,8 @@
 from posenc.jobs import job
-from posenc.records import collect_records
 
 with job(snakemake.log[0]):
+    from posenc.records import collect_records
+
     collect_records(
         snakemake.params.settings,
         snakemake.input.values,

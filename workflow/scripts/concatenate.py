@@ -1,5 +1,6 @@
 from posenc.jobs import job
-from posenc.records import concatenate_records
 
 with job(snakemake.log[0]):
+    from posenc.records import concatenate_records
+
     concatenate_records(snakemake.input, snakemake.output[0])

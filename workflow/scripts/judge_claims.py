@@ -1,7 +1,8 @@
 from posenc.jobs import job
-from posenc.reporting.verdicts import judge_paper
 
 with job(snakemake.log[0]):
+    from posenc.reporting.verdicts import judge_paper
+
     judge_paper(
         snakemake.params.claims,
         snakemake.input.records,

@@ -1,5 +1,6 @@
 from posenc.jobs import job
-from posenc.reporting.pages import render_overview
 
 with job(snakemake.log[0]):
+    from posenc.reporting.pages import render_overview
+
     render_overview(snakemake.params.facts, dict(snakemake.input), snakemake.output.page)

@@ -28,7 +28,7 @@ TARGET_BELOW_BEST = 1.0  # dB
 
 
 class NoRecordsError(Exception):
-    """The records a statistic needs are not there; the message says which."""
+    """The records a statistic needs are not there, or not the only ones; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -183,9 +183,9 @@ def _fit_values(records: Records, experiment: str, where: Where) -> pd.Series[fl
     if fits.has_duplicates:
         settings = rows.drop(columns=[*FIT, "combination", "value", "status"])
         differing: list[Hashable] = [column for column in settings if settings[column].nunique(dropna=False) > 1]
-        raise ClaimError(
-            f"{experiment} with {_spelled(where)} selects several fits per signal and seed;"
-            f" fix one of the columns that differ: {', '.join(map(str, differing)) or 'none (rows repeat)'}"
+        raise NoRecordsError(
+            f"{experiment} with {_spelled(where)} has several fits per signal and seed, which differ in"
+            f" {', '.join(map(str, differing)) or 'nothing'}; the claim does not say which of them it is about"
         )
     return pd.Series(rows["value"].where(ok, np.inf).to_numpy(dtype=float), index=fits)
 

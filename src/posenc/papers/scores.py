@@ -69,6 +69,11 @@ def source_summary(means: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return summary(means, by).assign(std=summary(over_crops, by)["std"])
 
 
+def without_levels(means: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """The means with each group's own mean taken out: what is left varies within groups only."""
+    return means.assign(value=means["value"] - means.groupby(by, dropna=False)["value"].transform("mean"))
+
+
 def chosen_sigma(records: pd.DataFrame, encoding: str) -> float:
     """The sigma the tuning records chose for this encoding; NaN if it has none."""
     (sigma,) = records.loc[records["chosen"] & (records["encoding"] == encoding), "sigma"].unique()

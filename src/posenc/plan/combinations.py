@@ -42,7 +42,7 @@ def combinations_of(name: str, experiment: Any, precision: str) -> Iterator[Comb
         choices = list(parameter_choices(encoding_part, grid, experiment, name))
         # Tuning pictures are needed only where there is a sigma to choose.
         sweeps = len({choice.get("sigma") for choice in choices}) > 1
-        sets = ["report", "tuning"] if sweeps else ["report"]
+        sets = ["report", "tuning"] if sweeps and experiment.choose_sigma else ["report"]
         for parameters in choices:
             for network, network_grid in entries(experiment.networks).items():
                 network_part = parts("networks")[network]

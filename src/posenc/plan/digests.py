@@ -6,6 +6,7 @@ without comments and docstrings. Dates, whitespace and files that merely lie bes
 
 import ast
 import hashlib
+import json
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -15,8 +16,8 @@ from posenc.plan.registry import PACKAGE
 
 @cache
 def tree_of(path: Path) -> ast.Module:
-    """Syntax tree of a file without docstrings."""
-    tree = ast.parse(path.read_text())
+    """Syntax tree of a file without docstrings; of a notebook, that of its code."""
+    tree = ast.parse(notebook_code(path) if path.suffix == ".ipynb" else path.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
@@ -27,6 +28,13 @@ def tree_of(path: Path) -> ast.Module:
             ):
                 node.body = node.body[1:] or [ast.Pass()]
     return tree
+
+
+def notebook_code(path: Path) -> str:
+    """The code of a notebook's cells, without the lines that are for IPython."""
+    cells = json.loads(path.read_text())["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    return "\n".join(line for line in code.splitlines() if not line.lstrip().startswith(("%", "!")))
 
 
 @cache
@@ -70,10 +78,11 @@ def closure(paths: frozenset[Path]) -> frozenset[Path]:
 
 
 @cache
-def code_digest(script: Path, *modules: str) -> str:
-    """Digest of a script with what it imports, and of the modules that it is told by name to import."""
+def code_digest(script: Path, *modules: str, notebook: Path | None = None) -> str:
+    """Digest of a script with what it imports, of modules that it is told by name to import, of a notebook it runs."""
     named = [path for module in modules if (path := module_path(module))]
-    return digest(code_text(path) for path in sorted(closure(frozenset([script, *named]))))
+    files = closure(frozenset([script, *named, *([notebook] if notebook else [])]))
+    return digest(code_text(path) for path in sorted(files))
 
 
 @cache
@@ -87,16 +96,19 @@ def function_digest(script: Path, function: str) -> str:
     path = module_path(module)
     if path is None:
         raise ValueError(f"{function}: no such module in this package")
-    definitions = {defined: node for node in tree_of(path).body for defined in names_defined(node)}
-    if name not in definitions:
+    body = tree_of(path).body
+    if not any(name in names_defined(node) for node in body):
         raise ValueError(f"{function}: the module has no such function")
-    used: dict[str, ast.stmt] = {}
-    waiting = [name]
-    while waiting:
-        if (current := waiting.pop()) in definitions and current not in used:
-            used[current] = definitions[current]
-            waiting += [node.id for node in ast.walk(used[current]) if isinstance(node, ast.Name)]
-    used_code = ast.Module([node for node in tree_of(path).body if any(node is kept for kept in used.values())], [])
+    # What defines no name (a setting made on import, say) may matter to all.
+    used = {node for node in body if not names_defined(node)}
+    names = {name}
+    while True:
+        names |= {found.id for node in used for found in ast.walk(node) if isinstance(found, ast.Name)}
+        more = {node for node in body if names & set(names_defined(node))} - used
+        if not more:
+            break
+        used |= more
+    used_code = ast.Module([node for node in body if node in used], [])
     imported = closure(frozenset([script, *imported_by(used_code)])) - {path}
     return digest([ast.unparse(used_code), *(code_text(file) for file in sorted(imported))])
 

@@ -72,11 +72,12 @@ def validate(model: type[BaseModel], layers: Sequence[Layer]) -> Any:
 def describe(mistake: Any, layers: Sequence[Layer], schema: dict[str, Any]) -> str:
     """`file: key = value: what is allowed, nearest match` of one pydantic error."""
     location = [step for step in mistake["loc"] if step != "absolute"]
-    written = written_part(location, layers)
+    kind = mistake["type"]
+    unknown = kind in ("extra_forbidden", "invalid_key")
+    written = location if unknown else written_part(location, layers)
     where = f"{origin_of(written, layers)}: {dotted(written)}"
     value = f" = {mistake['input']!r}" if not isinstance(mistake["input"], dict | list) else ""
-    kind = mistake["type"]
-    if kind == "extra_forbidden":
+    if unknown:
         allowed = allowed_keys(location[:-1], schema)
         return f"{where}: unknown key; allowed here: {', '.join(allowed)}{nearest(location[-1], allowed)}"
     if kind == "missing":

@@ -138,6 +138,9 @@ class Experiment(Model):
     encodings: EncodingGrids  # type: ignore[valid-type]
     networks: NetworkGrids  # type: ignore[valid-type]
     training: Training
+    choose_sigma: bool = Field(
+        True, description="whether tuning pictures choose one sigma of a sweep; a sweep that is only shown needs none"
+    )
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), BeforeValidator(as_list)] = Field(
         description="each seed draws its own random features and initial weights"
     )

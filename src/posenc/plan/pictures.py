@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from posenc.plan.layers import ConfigError
+from posenc.plan.layers import ConfigError, Layer, origin_of
 from posenc.signals import bundled, local
 from posenc.signals.pictures import SignalError
 from posenc.signals.published import load_manifest, not_available_message
@@ -23,9 +23,15 @@ class Source:
     files: Sequence[Path] = field(default=())
 
 
-def natural_source(data: Any, manifest: Path, environment: Mapping[str, str] = os.environ) -> Source:
+def natural_source(
+    data: Any, manifest: Path, layers: Sequence[Layer] = (), environment: Mapping[str, str] = os.environ
+) -> Source:
     """The source of natural pictures. Raises ConfigError where a folder or file is not there."""
-    folder, named_by = data.folder, "data.folder"
+
+    def written(key: str) -> str:
+        return f"{origin_of(['data', key], layers)}: data.{key}"
+
+    folder, named_by = data.folder, written("folder")
     if folder is None and environment.get("POSENC_DATA"):
         folder, named_by = environment["POSENC_DATA"], "POSENC_DATA"
     origin = data.source
@@ -33,17 +39,22 @@ def natural_source(data: Any, manifest: Path, environment: Mapping[str, str] = o
         origin = "local" if folder else "bundled"
     if origin == "published":
         raise ConfigError(
-            f"data.source = 'published': {not_available_message('natural', load_manifest(manifest)['natural'])}"
+            f"{written('source')} = 'published': {not_available_message('natural', load_manifest(manifest)['natural'])}"
         )
     if origin == "bundled":
         return Source("bundled")
     if not folder:
-        raise ConfigError("data.source = 'local': no folder is named; set data.folder or the variable POSENC_DATA")
+        raise ConfigError(
+            f"{written('source')} = 'local': no folder is named; set data.folder or the variable POSENC_DATA"
+        )
     path = Path(folder).expanduser()
     try:
-        return Source("local", path, named_by, local.image_files(path))
+        files = local.image_files(path)
     except SignalError as error:
         raise ConfigError(f"{named_by} = {folder!r}: {error}") from None
+    if unusable := next((file for file in files if "{" in str(file)), None):
+        raise ConfigError(f"{named_by} = {folder!r}: {unusable}: Snakemake takes braces for a wildcard; rename it")
+    return Source("local", path, named_by, files)
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ class SignalSet:
     notes: tuple[str, ...] = ()
 
 
-def signal_set(signals: Any, source: Source) -> SignalSet:
+def signal_set(experiment: str, signals: Any, source: Source) -> SignalSet:
     """The pictures for an experiment's `signals` settings. Raises ConfigError where there are too few."""
     if signals.kind == "text":
         origin = "drawn"
@@ -68,9 +79,9 @@ def signal_set(signals: Any, source: Source) -> SignalSet:
         paths = named_files(source.files)
     if len(paths) < 2:
         raise ConfigError(
-            f"{origin} pictures: {len(paths)} of {signals.shrink * signals.size} pixels or more; at least 2 are needed,"
-            " one to choose sigma and one to report on: lower signals.size or signals.shrink, or name a folder with"
-            " more pictures in data.folder"
+            f"experiments.{experiment}.signals: {len(paths)} {origin} pictures of {signals.shrink * signals.size}"
+            " pixels or more; at least 2 are needed, one to choose sigma and one to report on: lower size or shrink, or"
+            " name a folder with more pictures in data.folder"
         )
     sets = split(list(paths), signals.tuning, signals.report)
     rows = [

@@ -97,7 +97,9 @@ class Plan:
     @cached_property
     def signal_sets(self) -> dict[str, SignalSet]:
         """By experiment, the pictures it is fitted to; experiments with the same settings share them."""
-        return {name: signal_set(experiment.signals, self.source) for name, experiment in self.experiments.items()}
+        return {
+            name: signal_set(name, experiment.signals, self.source) for name, experiment in self.experiments.items()
+        }
 
     @cached_property
     def signal_specs(self) -> dict[str, dict[str, Any]]:
@@ -223,7 +225,22 @@ class Plan:
         """Experiments that a paper's claims read."""
         return sorted({name for claim in self.papers[paper].claims for name in claim["experiments"]})
 
+    @property
+    def on_the_way(self) -> list[str]:
+        """Results that others are made from. A lost one comes back only where a run asks for it by name."""
+        return [
+            *(path for name in self.experiments for path in self.fits(name, "values.csv")),
+            *self.records(self.experiments),
+            *(path for target in self.artefacts for path in self.artefact_files(target).values()),
+            *(f"{self.reports}/{paper}/claims.json" for paper in self.papers),
+        ]
+
     # Scripts and resources
+
+    @property
+    def overview(self) -> Path:
+        """The notebook behind the overview page."""
+        return self.root / "workflow" / "report" / "overview.ipynb"
 
     def script(self, name: str) -> Path:
         return self.root / "workflow" / "scripts" / f"{name}.py"
@@ -232,8 +249,8 @@ class Plan:
         """A path of the project as seen from the working folder."""
         return os.path.relpath(path)
 
-    def digest(self, script: str) -> str:
-        return code_digest(self.script(script))
+    def digest(self, script: str, notebook: Path | None = None) -> str:
+        return code_digest(self.script(script), notebook=notebook)
 
     @cached_property
     def gpus_per_fit(self) -> int:
@@ -266,7 +283,14 @@ def make_plan(root: Path, user_layers: Iterable[Layer], environment: Mapping[str
     config = validate(model, [*defaults, *presets, *user_layers])
     chosen = {name: known[name] for name in config.papers}
     manifest = known["fourier_features"].folder / "data.yaml"
-    return Plan(root, config, chosen, natural_source(config.data, manifest, environment))
+    return Plan(root, config, chosen, natural_source(config.data, manifest, user_layers, environment))
+
+
+def with_nulls(value: Any) -> Any:
+    """Settings of `--config`, where Snakemake leaves `null` as text."""
+    if isinstance(value, dict):
+        return {key: with_nulls(entry) for key, entry in value.items()}
+    return None if value == "null" else value
 
 
 def plan_for_snakemake(workflow: Any) -> Plan:
@@ -279,7 +303,7 @@ def plan_for_snakemake(workflow: Any) -> Plan:
     try:
         files = [root / "config.yaml", *workflow.config_settings.configfiles]
         layers = [read_layer(path, root) for path in files]
-        plan = make_plan(root, [*layers, Layer("--config", dict(workflow.config_settings.config))])
+        plan = make_plan(root, [*layers, Layer("--config", with_nulls(dict(workflow.config_settings.config)))])
         workflow.config["device"] = plan.config.device
         # Everything that can be wrong is asked for here, before any job.
         plan.combinations, plan.signal_sets  # noqa: B018
@@ -288,6 +312,7 @@ def plan_for_snakemake(workflow: Any) -> Plan:
             print("\n        ".join([plan.summary(), *notes]), file=sys.stderr)
     except ConfigError as error:
         lines = str(error).splitlines()
-        intro = "a mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
+        count = sum(not line.startswith(" ") for line in lines)  # indented lines go on with the one above
+        intro = "a mistake" if count == 1 else f"{count} mistakes"
         sys.exit("\n  ".join([f"posenc: nothing was started, because of {intro} in the settings:", *lines]))
     return plan

@@ -77,7 +77,9 @@ def page_of(notebook: nbformat.NotebookNode) -> str:
     settings.HTMLExporter.exclude_input = True
     settings.HTMLExporter.exclude_output_prompt = True
     settings.HTMLExporter.embed_images = True
+    exporter = HTMLExporter(config=settings, template_name="lab")
+    # Set on the exporter itself: some of these are not taken from its configuration.
     for script in ("mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url", "mermaid_layout_elk_js_url"):
-        settings.HTMLExporter[script] = ""
-    html, _ = HTMLExporter(config=settings, template_name="lab").from_notebook_node(notebook)
+        setattr(exporter, script, "")
+    html, _ = exporter.from_notebook_node(notebook)
     return str(html)

@@ -19,6 +19,7 @@ body, .jp-Notebook { max-width: 64rem; margin: auto; padding: 0 1rem; }
 .jp-RenderedHTMLCommon .posenc thead { vertical-align: bottom; }
 .jp-RenderedHTMLCommon .posenc th[colspan]:not([colspan="1"]) { border-bottom: 1px solid #bbb; }
 .posenc { overflow-x: auto; break-inside: avoid; } .posenc img { max-width: 100%; }
+.gallery { display: grid; grid-template-columns: repeat(3, 1fr); gap: 1rem; align-items: center; }
 .posenc p { color: #444; font-size: 85%; margin: .2em 0; }
 .holds { color: #00694d; } .fails { color: #b02a00; } .inconclusive, .not-judged { color: #555; }
 .holds, .fails, .inconclusive, .not-judged { font-weight: 600; white-space: nowrap; }
@@ -42,13 +43,23 @@ class Paper:
     def artefact(self, name: str) -> HTML:
         """A table or figure with its caption and links to its files."""
         card = next(card for card in self.manifest["artefacts"] if card["name"] == name)
-        if card["kind"] == "table":
-            shown = card["table"]
-        else:
-            picture = base64.b64encode((self.folder / "figures" / card["files"]["png"]).read_bytes()).decode()
-            shown = f'<img src="data:image/png;base64,{picture}" alt="{escaped(card["title"])}">'
+        shown = card["table"] if card["kind"] == "table" else self.picture(card)
         caption = f"<p>{escaped(card['caption'])} {escaped(made_on(card))} {self.links(card)}</p>"
         return HTML(f'<h3 id="{name}">{escaped(label(card))}</h3><div class="posenc">{shown}{caption}</div>')
+
+    def picture(self, card: Mapping[str, Any]) -> str:
+        """A figure as an image inside the page."""
+        content = base64.b64encode((self.folder / "figures" / card["files"]["png"]).read_bytes()).decode()
+        return f'<img src="data:image/png;base64,{content}" alt="{escaped(card["title"])}">'
+
+    def gallery(self) -> str:
+        """All figures, small, each leading to its place on the paper's page."""
+        figures = (card for card in self.manifest["artefacts"] if card["kind"] == "figure")
+        links = (
+            f'<a href="{self.folder.name}.html#{card["name"]}" title="{escaped(label(card))}">{self.picture(card)}</a>'
+            for card in figures
+        )
+        return f'<div class="posenc gallery">{"".join(links)}</div>'
 
     def links(self, card: Mapping[str, Any]) -> str:
         """Links to an artefact's files, relative to the page."""
@@ -142,7 +153,9 @@ def overview(papers: Iterable[Paper]) -> HTML:
             )
             for card in manifest["artefacts"]
         )
-        parts.append("<h3>What was regenerated</h3>" + html_table(("table or figure", "device", "files"), rows))
+        parts.append(
+            "<h3>What was regenerated</h3>" + paper.gallery() + html_table(("table or figure", "device", "files"), rows)
+        )
         parts.append("<h3>What was run</h3>" + str(paper.experiments().data))
     return HTML(STYLE + "".join(parts))
 

@@ -31,6 +31,7 @@ from posenc.papers.scores import (
     source_summary,
     summary,
     with_variants_named,
+    without_levels,
 )
 from posenc.reporting import style, tiles
 
@@ -173,7 +174,10 @@ def figure_sweeps(material: Material) -> Figure:
         psnr_rows(found[found["final"]], ["test"], ["tuning", "report"]).assign(pictures=label)
         for label, found in records.items()
     )
-    plotted = source_summary(signal_means(rows, by), by)
+    means = signal_means(rows, by)
+    # Pictures differ by far more than scales do: the spread is that around each picture's own level.
+    spread = source_summary(without_levels(means, ["pictures", "encoding", "set", "signal"]), by)["std"]
+    plotted = source_summary(means, by).assign(std=spread)
     swept = encoding_order(plotted.loc[plotted["sigma"].notna(), "encoding"])
     level = encoding_order(plotted.loc[plotted["sigma"].isna(), "encoding"])
     colours = style.encoding_colours([*swept, *level])
@@ -221,7 +225,7 @@ def sweep_key(level: list[str], colours: dict[str, str]) -> list[Artist]:
     return [
         Line2D([], [], color="0.2", label="tuning pictures", **TUNING),
         Line2D([], [], color="0.2", marker="o", label="report pictures"),
-        Patch(color="0.2", alpha=0.15, linewidth=0, label="± 1 std"),
+        Patch(color="0.2", alpha=0.15, linewidth=0, label="± 1 std, levels removed"),
         Line2D([], [], color="0.2", marker="*", markersize=9, linestyle="", label="chosen sigma"),
         *(Line2D([], [], color=colours[name], linestyle=style.encoding_line(name), label=name) for name in level),
     ]

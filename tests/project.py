@@ -1,0 +1,153 @@
+"""The project as its tests use it: copies of it, edits of its files, and Snakemake runs in a copy."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PAPER = Path("workflow/papers/fourier_features")
+
+# Facts of the plan that tests state outright, each here alone. Of presets, those that are not tuned now and then.
+COMBINATIONS = {
+    "smoke": {"image_natural": 5, "image_text": 5, "image_features": 4, "image_scales": 2},
+    "paper": {"image_natural": 8, "image_text": 8, "image_features": 24, "image_scales": 8},
+}
+READERS = {
+    "image_natural": {"table_1", "table_3", "figure_1", "figure_15", "figure_sweeps", "figure_curves"},
+    "image_text": {"table_1", "table_3", "figure_15", "figure_sweeps", "figure_curves"},
+    "image_features": {"figure_6"},
+    "image_scales": {"figure_10"},
+}
+JUDGED = {"image_natural", "image_text", "image_features"}
+
+# ---- copies
+
+
+def project_files() -> list[Path]:
+    """The project's own files, relative to its root; built and downloaded ones are none."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True
+    )
+    if listed.returncode == 0:
+        files = [Path(name) for name in listed.stdout.split("\0") if name]
+    else:  # no clone, but an unpacked archive
+        parts = (ROOT / name for name in ("Snakefile", "config.yaml", "src", "workflow", "profiles", "envs", "docs"))
+        found = (path for part in parts for path in (part.rglob("*") if part.is_dir() else [part]))
+        files = [path.relative_to(ROOT) for path in found if "__pycache__" not in path.parts]
+    return [path for path in files if (ROOT / path).is_file()]
+
+
+def copy_project(folder: Path) -> Path:
+    """A copy of the project as from a fresh clone: no results."""
+    for path in project_files():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / path, folder / path)
+    return folder
+
+
+def copy_run(run: Path, folder: Path) -> Path:
+    """A copy of a folder with its results, Snakemake's notes on them, and all dates."""
+    return Path(shutil.copytree(run, folder, symlinks=True))
+
+
+# ---- edits
+
+
+def change_config(folder: Path, changes: Mapping[str, Any]) -> None:
+    """Merge settings into config.yaml."""
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text()), changes)))
+
+
+def merged(settings: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
+    settings = dict(settings or {})
+    for key, value in changes.items():
+        settings[key] = merged(settings.get(key), value) if isinstance(value, Mapping) else value
+    return settings
+
+
+def edit_text(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text, f"{path} has no {old!r}"
+    path.write_text(text.replace(old, new, 1))
+
+
+def edit_code(path: Path, function: str) -> None:
+    """Put a statement without effect at the start of a function, method or class."""
+    text = path.read_text()
+    kinds = ast.FunctionDef | ast.ClassDef
+    node = next(node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds) and node.name == function)
+    body = node.body[1:] if ast.get_docstring(node) else node.body
+    lines = text.splitlines(keepends=True)
+    lines.insert(body[0].lineno - 1, " " * body[0].col_offset + "edited = 1\n")
+    path.write_text("".join(lines))
+
+
+def edit_words(path: Path) -> None:
+    """Change the module's docstring, and add a comment and blank lines."""
+    text = path.read_text()
+    assert text.startswith('"""')
+    path.write_text('"""Edited. ' + text[3:] + "\n\n# edited\n")
+
+
+# ---- Snakemake
+
+
+def environment(**additions: str) -> dict[str, str]:
+    """This process's environment without what would steer a run."""
+    steering = ("POSENC_DATA", "POSENC_RUN", "PYTHONPATH", "SNAKEMAKE_PROFILE")
+    return {key: value for key, value in os.environ.items() if key not in steering} | additions
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "snakemake", *arguments]
+
+
+def snakemake(folder: Path, *arguments: str, **additions: str) -> subprocess.CompletedProcess[str]:
+    """Snakemake in a folder; `additions` go to its environment."""
+    return subprocess.run(
+        command(*arguments), cwd=folder, env=environment(**additions), capture_output=True, text=True, timeout=600
+    )
+
+
+def planned(run: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """Jobs that a dry run would start, by rule."""
+    assert run.returncode == 0, run.stderr + run.stdout
+    if "Nothing to be done" in run.stdout + run.stderr:
+        return {}
+    table = re.findall(r"^job +count\n-+ +-+\n(.*?)^total +\d+$", run.stdout, re.DOTALL | re.MULTILINE)[-1]
+    return {rule: int(count) for rule, count in (line.split() for line in table.splitlines())}
+
+
+def dry_run(folder: Path, *arguments: str, **additions: str) -> dict[str, int]:
+    return planned(snakemake(folder, "-n", *arguments, **additions))
+
+
+# ---- what a change leads to
+
+
+def downstream(artefacts: set[str] | None = None, **jobs: int) -> dict[str, int]:
+    """Jobs by rule where these artefacts and jobs run: the pages show them all."""
+    drawn = {f"fourier_features_{name}": 1 for name in artefacts or ()}
+    return {**jobs, **drawn, "fourier_features_notebook": 1, "render_overview": 1, "all": 1}
+
+
+def refit(fits: int, *experiments: str, **jobs: int) -> dict[str, int]:
+    """Jobs by rule where combinations of experiments are fitted, and all that reads them follows."""
+    drawn = set().union(*(READERS[name] for name in experiments))
+    counts = {"fit": fits, "collect": len(experiments), "concatenate": 1}
+    counts["judge_claims"] = int(bool(JUDGED & set(experiments)))
+    return {rule: count for rule, count in downstream(drawn, **counts, **jobs).items() if count}
+
+
+def everything(preset: str) -> dict[str, int]:
+    """Jobs by rule in a folder without results."""
+    return refit(sum(COMBINATIONS[preset].values()), *COMBINATIONS[preset], prepare_signals=3)

@@ -1,0 +1,531 @@
+"""Training: what a fit gives, against a plain fit, against itself, and when it goes wrong."""
+
+import copy
+import csv
+import json
+import logging
+import math
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plain
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from posenc.files import write_arrays, write_json
+from posenc.networks.mlp import MLP
+from posenc.plan.combinations import Combination
+from posenc.training import devices, loop
+from posenc.training.devices import choose_device, choose_precision, matrix_products
+from posenc.training.fit import Records, build, fit_combination, fit_stack
+from posenc.training.outputs import VALUE_COLUMNS
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+Planned = Callable[..., list[Combination]]
+OUTPUTS = {
+    "values": "values.csv",
+    "arrays": "arrays.npz",
+    "weights": "weights.safetensors",
+    "provenance": "provenance.json",
+}
+
+
+def natural_picture(size: int, seed: int = 0) -> Tensor:
+    """Noise with the 1 / f spectrum of photographs, `(size, size, 3)` in [0, 1]."""
+    drawn = torch.Generator().manual_seed(seed)
+    spectrum = torch.fft.fft2(torch.randn(3, size, size, generator=drawn, dtype=torch.float64))
+    frequency = torch.fft.fftfreq(size, dtype=torch.float64).square()
+    spectrum /= (frequency[:, None] + frequency[None, :]).sqrt().clamp(min=1 / size)
+    values = torch.fft.ifft2(spectrum).real
+    low, high = values.amin(dim=(1, 2), keepdim=True), values.amax(dim=(1, 2), keepdim=True)
+    return ((values - low) / (high - low)).permute(1, 2, 0).float()
+
+
+def band_limited_picture(size: int) -> Tensor:
+    """At most three cycles per axis: far below the training Nyquist frequency."""
+    x = torch.arange(size) / size
+    waves = [torch.cos(2 * math.pi * (fx * x[None, :] + fy * x[:, None])) for fx, fy in ((1, 2), (3, -1), (2, 2))]
+    return 0.5 + 0.45 * torch.stack(waves, dim=-1)
+
+
+def rows_of(sets: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "set": which} for name, which in sets.items()]
+
+
+def fit(spec: Mapping[str, Any], pictures: Tensor, precision: str = "float32") -> dict[str, Any]:
+    names = {f"picture_{i}": "report" for i in range(len(pictures))}
+    return fit_stack(spec, pictures, rows_of(names), precision)
+
+
+def final_psnr(result: Mapping[str, Any], name: str = "picture_0") -> dict[str, float]:
+    """The last PSNR of each split."""
+    return {row["split"]: row["value"] for row in result["values"] if row["metric"] == "psnr" and row["signal"] == name}
+
+
+def spec_of(planned: Planned, encoding: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
+    (combination,) = planned(encoding or {"gaussian": {"sigma": 4, "features": 64}}, **settings)
+    return combination.spec
+
+
+# A fit
+
+
+def test_a_band_limited_picture_is_learnt(planned: Planned) -> None:
+    spec = spec_of(planned, {"gaussian": {"sigma": 2, "features": 128}}, steps=400, networks={"mlp": {"width": 64}})
+    assert final_psnr(fit(spec, band_limited_picture(32)[None]))["train"] > 40
+
+
+def test_scores_are_those_of_the_predicted_picture(planned: Planned) -> None:
+    picture = natural_picture(16)
+    result = fit(spec_of(planned), picture[None])
+    shown, scores = torch.from_numpy(result["predictions"]["picture_0"].astype(np.float32)), final_psnr(result)
+    for split, pixels in {"train": slice(0, None, 2), "test": slice(1, None, 2), "all": slice(None)}.items():
+        assert scores[split] == pytest.approx(plain.psnr(shown[pixels, pixels], picture[pixels, pixels]), abs=0.01)
+
+
+def test_steps_that_are_scored_and_what_is_scored_there(planned: Planned) -> None:
+    values = fit(spec_of(planned, steps=60), natural_picture(16)[None])["values"]
+    found = {(row["metric"], row["split"]): [] for row in values}  # type: dict[tuple[str, str], list[int]]
+    for row in values:
+        found[row["metric"], row["split"]].append(row["step"])
+    curve = [1, 26, 51, 60]
+    assert found == {("loss", "train"): curve, ("psnr", "train"): curve, ("psnr", "test"): curve, ("psnr", "all"): [60]}
+
+
+def test_the_authors_reported_update_is_scored() -> None:
+    schedule = loop.Schedule(2000, 1e-3, 25)
+    logged = [step for step in range(1, 2001) if schedule.is_logged(step)]
+    assert logged[:3] == [1, 26, 51]
+    assert logged[-2:] == [1976, 2000]
+
+
+def test_a_loss_is_that_before_its_update_and_a_psnr_that_after(planned: Planned) -> None:
+    picture = natural_picture(16)
+    spec = spec_of(planned, steps=1)
+    values = {(row["metric"], row["split"]): row["value"] for row in fit(spec, picture[None])["values"]}
+    start = fitted_plainly(spec, picture, steps=0)
+    after = fitted_plainly(spec, picture, steps=1)
+    train = picture[::2, ::2]
+    assert values["loss", "train"] == pytest.approx(0.5 * float((start[::2, ::2] - train).square().mean()), rel=1e-5)
+    assert values["psnr", "train"] == pytest.approx(plain.psnr(after[::2, ::2], train), abs=1e-4)
+
+
+@pytest.mark.parametrize("points_per_slab", [1, 7, 100])
+def test_predictions_in_slabs_are_those_of_the_whole(points_per_slab: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = MLP(2, 3, width=16, stack=2, generator=torch.Generator().manual_seed(0))
+    points = torch.rand(50, 2)
+    whole = network(points).detach()
+    monkeypatch.setattr(loop, "POINTS_PER_SLAB", points_per_slab)
+    torch.testing.assert_close(loop.predict(network, lambda slab: slab, points), whole, rtol=1e-5, atol=1e-6)
+
+
+def test_progress_shows_step_loss_and_psnr(planned: Planned, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="posenc.training.fit"):
+        values = fit(spec_of(planned, steps=30), natural_picture(16)[None].expand(2, -1, -1, -1))["values"]
+    number = r"\d+(\.\d+)?(e-\d+)?"
+    pattern = rf"picture_[01]: step (\d+) of 30: loss train ({number}), psnr train {number}, psnr test {number}"
+    found = [re.fullmatch(pattern, record.getMessage()) for record in caplog.records]
+    assert all(found)
+    assert [match[1] for match in found if match] == ["1", "1", "26", "26", "30", "30"]
+    losses = [row["value"] for row in values if row["metric"] == "loss"]
+    assert [float(match[2]) for match in found if match] == pytest.approx(losses, rel=1e-4)
+
+
+# Against the plain fit
+
+
+def start_of(spec: Mapping[str, Any]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """B, weights and biases that the engine starts from at the spec's seed."""
+    generator = torch.Generator().manual_seed(spec["seed"])
+    encoding = build(spec["encoding"], 2, generator=generator)
+    network = build(spec["network"], encoding.out_dim, 3, output="sigmoid", generator=generator)
+    return encoding.B, [w.detach()[0] for w in network.weights], [b.detach()[0] for b in network.biases]
+
+
+def fitted_plainly(spec: Mapping[str, Any], picture: Tensor, steps: int) -> Tensor:
+    return plain.fitted(picture, *start_of(spec), steps, spec["training"]["learning_rate"])
+
+
+def plain_psnr(spec: Mapping[str, Any], picture: Tensor) -> dict[str, float]:
+    shown = fitted_plainly(spec, picture, spec["training"]["steps"])
+    return {
+        "train": plain.psnr(shown[::2, ::2], picture[::2, ::2]),
+        "test": plain.psnr(shown[1::2, 1::2], picture[1::2, 1::2]),
+        "all": plain.psnr(shown, picture),
+    }
+
+
+@pytest.mark.parametrize(
+    "encoding", [{"gaussian": {"sigma": 4, "features": 64}}, {"basic": {}}], ids=["gaussian", "basic"]
+)
+@pytest.mark.parametrize(
+    # Rounding grows with the steps, so few of them tell more: Adam's 0.999 from 0.99, for one.
+    ("steps", "learning_rate", "tolerance"),
+    [(5, 1e-2, 5e-4), (50, 1e-3, 0.05)],
+)
+def test_the_first_steps_are_those_of_the_plain_fit(
+    planned: Planned, encoding: dict[str, Any], steps: int, learning_rate: float, tolerance: float
+) -> None:
+    picture = natural_picture(48)
+    networks = {"mlp": {"depth": 4, "width": 64}}
+    spec = spec_of(planned, encoding, size=48, steps=steps, learning_rate=learning_rate, networks=networks)
+    assert final_psnr(fit(spec, picture[None])) == pytest.approx(plain_psnr(spec, picture), abs=tolerance)
+
+
+@cache
+def plain_means(planned: Planned, learning_rate: float) -> dict[str, float]:
+    """Mean PSNR over the seeds; two precisions are held against the same plain fits."""
+    scores = [plain_psnr(found.spec, natural_picture(48)) for found in full_fits(planned, learning_rate)]
+    return {split: float(np.mean([score[split] for score in scores])) for split in scores[0]}
+
+
+def full_fits(planned: Planned, learning_rate: float) -> list[Combination]:
+    return planned(
+        {"gaussian": {"sigma": 4, "features": 64}},
+        size=48,
+        steps=300,
+        learning_rate=learning_rate,
+        seeds=[0, 1, 2, 3, 4],
+        networks={"mlp": {"depth": 4, "width": 64}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("learning_rate", "precision", "tolerance"), [(1e-3, "float32", 0.1), (1e-3, "bf16", 0.3), (1e-2, "float32", 0.3)]
+)
+def test_full_fits_are_those_of_the_plain_fit_on_the_mean_of_seeds(
+    planned: Planned, learning_rate: float, precision: str, tolerance: float
+) -> None:
+    picture = natural_picture(48)
+    scores = [final_psnr(fit(found.spec, picture[None], precision)) for found in full_fits(planned, learning_rate)]
+    # By then the training pixels are known by heart, at 50 dB: their score jumps with the last step and with rounding.
+    for split in ("test", "all"):
+        mean = float(np.mean([score[split] for score in scores]))
+        assert mean == pytest.approx(plain_means(planned, learning_rate)[split], abs=tolerance), split
+
+
+# Side by side
+
+
+def test_signals_side_by_side_are_fitted_as_one_by_one(planned: Planned) -> None:
+    pictures = torch.stack([natural_picture(16, seed) for seed in range(3)])
+    spec = spec_of(planned, steps=60)
+    together = fit(spec, pictures)
+    for i in range(3):
+        alone = fit(spec, pictures[i : i + 1])
+        ours = [row["value"] for row in together["values"] if row["signal"] == f"picture_{i}"]
+        assert ours == pytest.approx([row["value"] for row in alone["values"]], rel=1e-3)
+        for name, tensor in alone["weights"].items():
+            stacked = together["weights"][name.replace("picture_0", f"picture_{i}")]
+            torch.testing.assert_close(stacked, tensor, rtol=1e-3, atol=1e-3)
+    assert final_psnr(together, "picture_0") != final_psnr(together, "picture_1")
+
+
+def test_a_signal_that_is_not_a_number_diverges_alone(planned: Planned) -> None:
+    spec = spec_of(planned, steps=30)
+    pictures = torch.stack([natural_picture(16, seed) for seed in range(3)])
+    sound = fit(spec, pictures)
+    pictures[1, 2, 4, 0] = math.nan
+    result = fit(spec, pictures)
+    for row, expected in zip(result["values"], sound["values"], strict=True):
+        if row["signal"] == "picture_1":
+            assert row["status"] == "diverged"
+        else:
+            assert row == expected
+    for name, tensor in sound["weights"].items():
+        assert torch.equal(result["weights"][name], tensor) == (not name.startswith("picture_1."))
+
+
+def test_a_huge_learning_rate_gives_diverged_values_and_no_exception(planned: Planned) -> None:
+    result = fit(spec_of(planned, steps=30, learning_rate=1e30), natural_picture(16)[None])
+    status = {(row["metric"], row["split"], row["step"]): row["status"] for row in result["values"]}
+    assert status["loss", "train", 1] == "ok"  # before any update
+    assert status["psnr", "test", 30] == status["psnr", "all", 30] == "diverged"
+    # Once diverged, diverged for good.
+    in_order = [row["status"] for row in result["values"]]
+    assert in_order == sorted(in_order, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "status"),
+    [
+        ("loss", math.inf, "diverged"),
+        ("loss", math.nan, "diverged"),
+        ("psnr", math.nan, "diverged"),
+        ("psnr", math.inf, "ok"),  # an exact fit
+        ("psnr", -3.0, "ok"),
+    ],
+)
+def test_once_diverged_a_signal_stays_so(metric: str, value: float, status: str) -> None:
+    records = Records(rows_of({"a": "report", "b": "report"}))
+    records.add("loss", "train", 1, torch.tensor([0.1, 0.1]))
+    records.add(metric, "train", 2, torch.tensor([value, 0.1]))
+    records.add("psnr", "test", 3, torch.tensor([20.0, 20.0]))  # a sigmoid can hide it
+    assert [row["status"] for row in records.values] == ["ok", "ok", status, "ok", status, "ok"]
+
+
+# What a fit leaves on disk
+
+
+@pytest.fixture
+def signals(tmp_path: Path) -> dict[str, str]:
+    """Paths of two report signals around one for tuning."""
+    pictures = np.stack([(255 * natural_picture(16, seed)).round().to(torch.uint8).numpy() for seed in range(3)])
+    rows = rows_of({"first": "report", "second": "tuning", "third": "report"})
+    write_arrays(tmp_path / "signals.npz", {"values": pictures})
+    write_json(tmp_path / "signals.json", rows)
+    return {"values": str(tmp_path / "signals.npz"), "rows": str(tmp_path / "signals.json")}
+
+
+def fitted_files(spec: Mapping[str, Any], signals: Mapping[str, str], folder: Path) -> dict[str, Path]:
+    folder.mkdir()
+    outputs = {name: folder / file for name, file in OUTPUTS.items()}
+    fit_combination(spec, signals, {name: str(path) for name, path in outputs.items()}, "cpu")
+    return outputs
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_the_same_seed_gives_the_same_bytes(
+    planned: Planned, signals: dict[str, str], tmp_path: Path, precision: str
+) -> None:
+    spec = spec_of(planned, steps=30, reduced_precision=True, precision=precision)
+    first, second = (fitted_files(spec, signals, tmp_path / name) for name in ("first", "second"))
+    for name in ("values", "arrays", "weights"):
+        assert first[name].read_bytes() == second[name].read_bytes(), name
+    other = fitted_files(spec | {"seed": 1}, signals, tmp_path / "other")
+    assert other["values"].read_bytes() != first["values"].read_bytes()
+
+
+def test_files_hold_what_the_contract_says(planned: Planned, signals: dict[str, str], tmp_path: Path) -> None:
+    spec = spec_of(planned, steps=30) | {"sets": ["report", "tuning"]}
+    files = fitted_files(spec, signals, tmp_path / "fit")
+    with files["values"].open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert tuple(rows[0]) == VALUE_COLUMNS
+    assert {(row["signal"], row["set"]) for row in rows} == {
+        ("first", "report"),
+        ("second", "tuning"),
+        ("third", "report"),
+    }
+    assert {row["status"] for row in rows} == {"ok"}
+    with np.load(files["arrays"]) as arrays:
+        shapes = {name: (arrays[name].shape, arrays[name].dtype) for name in arrays}
+    assert shapes == dict.fromkeys(("first", "third"), ((16, 16, 3), np.dtype("float16")))
+    weights = load_file(files["weights"])
+    assert set(weights) == {
+        "encoding.B",
+        *(
+            f"{name}.{kind}.{i}"
+            for name in ("first", "second", "third")
+            for kind in ("weights", "biases")
+            for i in range(3)
+        ),
+    }
+    facts = json.loads(files["provenance"].read_text())
+    assert (facts["fits"], facts["diverged"], facts["precision"], facts["device"]) == (3, 0, "float32", "cpu")
+    assert facts["parameters"] == sum(tensor.numel() for name, tensor in weights.items() if name.startswith("first."))
+    assert facts["bandwidth"] == pytest.approx(float(weights["encoding.B"].square().mean().sqrt()))
+
+
+def test_saved_weights_show_the_saved_picture(planned: Planned, signals: dict[str, str], tmp_path: Path) -> None:
+    spec = spec_of(planned, steps=30)
+    files = fitted_files(spec, signals, tmp_path / "fit")
+    saved = load_file(files["weights"])
+    weights = [saved[f"third.weights.{i}"] for i in range(3)]
+    biases = [saved[f"third.biases.{i}"] for i in range(3)]
+    shown = plain.fitted(torch.zeros(16, 16, 3), saved["encoding.B"], weights, biases, 0, 0.0)
+    with np.load(files["arrays"]) as arrays:
+        np.testing.assert_allclose(arrays["third"], shown.numpy(), atol=1e-3)
+
+
+def test_only_the_sets_asked_for_are_fitted(planned: Planned, signals: dict[str, str], tmp_path: Path) -> None:
+    spec = spec_of(planned, steps=2)
+    assert spec["sets"] == ["report"]
+    with fitted_files(spec, signals, tmp_path / "fit")["values"].open() as lines:
+        assert {row["signal"] for row in csv.DictReader(lines)} == {"first", "third"}
+
+
+def test_a_diverging_fit_is_written_as_such(planned: Planned, signals: dict[str, str], tmp_path: Path) -> None:
+    files = fitted_files(spec_of(planned, steps=30, learning_rate=1e30), signals, tmp_path / "fit")
+    assert json.loads(files["provenance"].read_text())["diverged"] == 2
+    with files["values"].open() as lines:
+        final = [row for row in csv.DictReader(lines) if row["split"] == "all"]
+    assert [row["status"] for row in final] == ["diverged", "diverged"]
+    assert all(file.exists() for file in files.values())
+
+
+def test_a_fit_does_not_change_its_settings(planned: Planned, signals: dict[str, str], tmp_path: Path) -> None:
+    spec = spec_of(planned, steps=2)
+    before = copy.deepcopy(spec)
+    fitted_files(spec, signals, tmp_path / "fit")
+    assert spec == before
+
+
+# Device and precision
+
+
+def with_units(monkeypatch: pytest.MonkeyPatch, *units: str) -> None:
+    """Pretend that the processor has just these bf16 units."""
+    for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, probe, lambda has=probe in units: has, raising=False)
+
+
+@pytest.mark.parametrize("unit", ["_is_avx512_bf16_supported", "_is_amx_tile_supported"])
+def test_auto_on_a_processor_with_units_is_bf16_where_allowed(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_units(monkeypatch, unit)
+    assert choose_precision("auto", CPU, reduced_allowed=True) == "bf16"
+    assert choose_precision("auto", CPU, reduced_allowed=False) == "float32"
+
+
+def test_auto_on_a_processor_without_units_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_units(monkeypatch)
+    assert choose_precision("auto", CPU, reduced_allowed=True) == "float32"
+
+
+@pytest.mark.parametrize(("generation", "expected"), [(9, "bf16"), (8, "bf16"), (7, "float32")])
+def test_auto_on_a_gpu_is_bf16_from_its_generation_on(
+    generation: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (generation, 0))
+    assert choose_precision("auto", CUDA, reduced_allowed=True) == expected
+
+
+@pytest.mark.parametrize("device", [CPU, CUDA], ids=str)
+@pytest.mark.parametrize("wanted", ["auto", "float32", "tf32", "bf16"])
+def test_precision_is_float32_wherever_less_is_not_allowed(wanted: str, device: torch.device) -> None:
+    assert choose_precision(wanted, device, reduced_allowed=False) == "float32"
+
+
+@pytest.mark.parametrize("wanted", ["float32", "bf16"])
+def test_a_named_precision_is_taken_where_allowed(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_units(monkeypatch)
+    assert choose_precision(wanted, CPU, reduced_allowed=True) == wanted
+
+
+def test_tf32_is_taken_on_a_gpu_and_refused_on_a_processor() -> None:
+    assert choose_precision("tf32", CUDA, reduced_allowed=True) == "tf32"
+    with pytest.raises(RuntimeError, match="precision: tf32 exists on CUDA devices only; use"):
+        choose_precision("tf32", CPU, reduced_allowed=True)
+
+
+def test_cuda_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == choose_device("cpu") == CPU
+    with pytest.raises(RuntimeError, match="device: cuda was asked for, but torch sees no CUDA device; use"):
+        choose_device("cuda")
+
+
+def test_auto_takes_cuda_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto") == CUDA
+    assert choose_device("cpu") == CPU
+
+
+def test_tf32_is_on_inside_matrix_products_alone() -> None:
+    switch = torch.backends.cuda.matmul
+    assert not switch.allow_tf32
+    with matrix_products("tf32", CUDA):
+        assert switch.allow_tf32
+    assert not switch.allow_tf32
+    with pytest.raises(ZeroDivisionError), matrix_products("tf32", CUDA):
+        _ = 1 / 0
+    assert not switch.allow_tf32
+
+
+def test_scores_are_never_taken_in_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The updates, backward passes included, run inside; what is looked at between them does not."""
+    network = MLP(2, 3, width=8, generator=torch.Generator().manual_seed(0))
+    seen = []
+    network.weights[0].register_hook(lambda _: seen.append(("backward", torch.backends.cuda.matmul.allow_tf32)))
+    network.register_forward_hook(lambda *_: seen.append(("forward", torch.backends.cuda.matmul.allow_tf32)))
+    points, targets = torch.rand(10, 2), torch.rand(1, 10, 3)
+    schedule = loop.Schedule(2, 1e-3, 1)
+    losses = lambda values, wanted: (values - wanted).square().mean(dim=(1, 2))  # noqa: E731
+    for _ in loop.train(network, points, targets, losses, schedule, "tf32"):
+        seen.append(("score", torch.backends.cuda.matmul.allow_tf32))
+    assert seen == [("forward", True), ("backward", True), ("score", False)] * 2
+
+
+def test_bf16_products_are_bf16_and_float32_ones_are_not() -> None:
+    a = torch.rand(4, 4)
+    with matrix_products("bf16", CPU):
+        assert (a @ a).dtype == torch.bfloat16
+    with matrix_products("float32", CPU):
+        assert (a @ a).dtype == torch.float32
+
+
+def test_provenance_names_the_device() -> None:
+    facts = devices.device_facts(CPU)
+    assert facts["device"] == "cpu"
+    assert facts["device_name"]
+    assert facts["threads"] == torch.get_num_threads()
+
+
+# Jobs
+
+WATCHER = """
+import sys, time
+from posenc.jobs import end_with
+end_with(sys.argv[1] if sys.argv[1:] else None)
+print("watching", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts Python code as a process of its own; all are ended after the test."""
+    processes = []
+
+    def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def wait_until_it_watches(watcher: subprocess.Popen[str]) -> None:
+    assert watcher.stdout is not None
+    assert watcher.stdout.readline() == "watching\n"
+
+
+@pytest.mark.parametrize("reaped", [True, False], ids=["gone", "zombie"])
+def test_a_process_ends_within_two_seconds_of_the_run_it_belongs_to(
+    started: Callable[..., subprocess.Popen[str]], reaped: bool
+) -> None:
+    run = started("import time; time.sleep(60)")
+    watcher = started(WATCHER, run.pid)
+    wait_until_it_watches(watcher)
+    time.sleep(0.5)
+    assert watcher.poll() is None  # nothing ends while the run lives
+    run.kill()
+    if reaped:
+        run.wait()
+    assert watcher.wait(timeout=2) == -signal.SIGKILL
+
+
+def test_a_process_that_starts_after_its_run_has_died_ends_too(started: Callable[..., subprocess.Popen[str]]) -> None:
+    run = started("")
+    run.wait()
+    assert started(WATCHER, run.pid).wait(timeout=5) == -signal.SIGKILL
+
+
+def test_a_process_outside_a_run_lives_on(started: Callable[..., subprocess.Popen[str]]) -> None:
+    watcher = started(WATCHER)
+    wait_until_it_watches(watcher)
+    time.sleep(0.5)
+    assert watcher.poll() is None
