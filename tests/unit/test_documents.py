@@ -20,7 +20,9 @@ def test_nothing_else_is_generated() -> None:
     assert set(documents()) == {SCHEMA, PAGE}
 
 
-@pytest.mark.parametrize("name", ["config.yaml", *(f"workflow/presets/{name}.yaml" for name in ("smoke", "laptop", "paper"))])
+@pytest.mark.parametrize(
+    "name", ["config.yaml", *(f"workflow/presets/{name}.yaml" for name in ("smoke", "laptop", "paper"))]
+)
 def test_the_schema_accepts_what_the_project_ships(name: str) -> None:
     settings = yaml.safe_load((ROOT / name).read_text())
     jsonschema.validate(settings, json.loads(documents()[SCHEMA]))

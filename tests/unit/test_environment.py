@@ -1,6 +1,7 @@
 """One set of pins: pip's lock, conda's file and the project's dependencies agree."""
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -45,7 +46,9 @@ def project() -> dict[str, list[str]]:
         "build": table["build-system"]["requires"],
         **table["project"]["optional-dependencies"],
     }
-    return {group: [canonical(re.split(r"[<>=!~\[; ]", entry)[0]) for entry in names] for group, names in groups.items()}
+    return {
+        group: [canonical(re.split(r"[<>=!~\[; ]", entry)[0]) for entry in names] for group, names in groups.items()
+    }
 
 
 def test_conda_and_pip_get_the_same_versions() -> None:
@@ -69,13 +72,10 @@ def test_what_is_imported_is_a_stated_dependency() -> None:
     text = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
     imported = set(re.findall(r"^\s*(?:from|import) (\w+)", text, re.MULTILINE)) - {"posenc"}
     stated = set(project()["run"])
-    import sys
-
     missing = {
         name
         for name in imported - set(sys.stdlib_module_names)
-        if canonical((distributions | carried).get(name, name)) not in stated
-        and not name.startswith("snakemake_")
+        if canonical((distributions | carried).get(name, name)) not in stated and not name.startswith("snakemake_")
     }
     assert missing == set()
 
@@ -86,4 +86,6 @@ def test_torch_is_the_version_that_the_numbers_were_made_with() -> None:
 
 def test_no_index_or_path_is_named() -> None:
     for path in (Path("envs/requirements.txt"), Path("envs/environment.yaml"), Path("Makefile")):
-        assert not re.search(r"--(extra-)?index-url|--find-links|@ (file|git|http)|://(?!\S*conda)", (ROOT / path).read_text())
+        assert not re.search(
+            r"--(extra-)?index-url|--find-links|@ (file|git|http)|://(?!\S*conda)", (ROOT / path).read_text()
+        )

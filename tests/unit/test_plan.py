@@ -144,7 +144,7 @@ def strings(node: Any) -> Iterator[str]:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_no_path_has_a_character_that_snakemake_reads(preset: str) -> None:
     plan = plan_of(preset)
-    files = [plan.fits(name, "values.csv") + [plan.signals(name, "signals.npz")] for name in plan.experiments]
+    files = [[*plan.fits(name, "values.csv"), plan.signals(name, "signals.npz")] for name in plan.experiments]
     files += [list(plan.artefact_files(target).values()) for target in plan.artefacts]
     assert [path for path in strings(files) if set(path) & set(",{} *?[]'\"")] == []
 

@@ -2,21 +2,41 @@
 
 import re
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
-from project import COMBINATIONS, READERS, copy_project, dry_run, everything, planned, snakemake
+from project import READERS, copy_project, dry_run, everything, planned, snakemake
 
-# Raises where torch is imported, also where that would be caught.
+# Put where Python finds it on start: ends the process where torch is imported, also where that would be caught.
 GUARD = """
-import sys, os
+import os, sys
+
 class Guard:
     def find_spec(self, name, path=None, target=None):
         if name == "torch":
             os.write(2, b"torch was imported")
             os._exit(3)
+
 sys.meta_path.insert(0, Guard())
 """
+TARGETS: dict[str, dict[str, int]] = {
+    "signals": {"prepare_signals": 3},
+    "fits": {"prepare_signals": 3, "fit": 16},
+    "records": {"prepare_signals": 3, "fit": 16, "collect": 4, "concatenate": 1},
+    "claims": {"prepare_signals": 2, "fit": 14, "collect": 3, "judge_claims": 1},
+    "fourier_features_figure_10": {"prepare_signals": 1, "fit": 2, "collect": 1},
+    "fourier_features_figure_6": {"prepare_signals": 1, "fit": 4, "collect": 1},
+    "fourier_features_table_3": {"prepare_signals": 2, "fit": 10, "collect": 2},
+}
+# Arguments of the command line, and the jobs by rule that it plans.
+CASES: dict[str, tuple[list[str], dict[str, int]]] = {
+    "preset smoke": (["--config", "preset=smoke"], everything("smoke")),
+    "preset paper": (["--config", "preset=paper"], everything("paper")),
+    **{name: ([name, "--config", "preset=smoke"], {**jobs, name: 1}) for name, jobs in TARGETS.items()},
+}
 
 
 @pytest.fixture(scope="module")
@@ -24,22 +44,18 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_project(tmp_path_factory.mktemp("fresh") / "posenc")
 
 
-@pytest.mark.parametrize("preset", COMBINATIONS)
-def test_a_fresh_folder_plans_every_job_without_torch(preset: str, fresh: Path, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(GUARD)
-    found = dry_run(fresh, "--config", f"preset={preset}", PYTHONPATH=str(tmp_path))
-    assert found == everything(preset)
+@pytest.fixture(scope="module")
+def guard(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("guard")
+    (folder / "sitecustomize.py").write_text(GUARD)
+    return str(folder)
 
 
-def test_the_default_preset_has_the_same_stages(fresh: Path) -> None:
-    assert set(dry_run(fresh)) == set(everything("smoke"))
-
-
-def test_the_guard_against_torch_works(fresh: Path, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(GUARD)
-    (fresh / "imports_torch.smk").write_text("import torch")
-    run = snakemake(fresh, "-n", "-s", "imports_torch.smk", PYTHONPATH=str(tmp_path))
-    assert (run.returncode, run.stderr.count("torch was imported")) == (3, 1)
+@pytest.fixture(scope="module")
+def found(
+    side_by_side: Callable[..., dict[str, Future[Any]]], fresh: Path, guard: str
+) -> dict[str, Future[dict[str, int]]]:
+    return side_by_side(lambda case: dry_run(fresh, *CASES[case][0], PYTHONPATH=guard))
 
 
 def test_the_paper_preset_plans_in_seconds(fresh: Path) -> None:
@@ -51,33 +67,25 @@ def test_the_paper_preset_plans_in_seconds(fresh: Path) -> None:
     assert min(seconds(), seconds()) < 5
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_every_job_is_planned_and_torch_not_imported(case: str, found: dict[str, Future[dict[str, int]]]) -> None:
+    assert found[case].result() == CASES[case][1]
+
+
+def test_the_default_preset_has_the_same_stages(fresh: Path, guard: str) -> None:
+    assert set(dry_run(fresh, PYTHONPATH=guard)) == set(everything("smoke"))
+
+
+def test_the_guard_against_torch_works(fresh: Path, guard: str) -> None:
+    (fresh / "imports_torch.smk").write_text("try:\n    import torch\nexcept ImportError:\n    pass\n")
+    run = snakemake(fresh, "-n", "-s", "imports_torch.smk", PYTHONPATH=guard)
+    assert (run.returncode, run.stderr.count("torch was imported")) == (3, 1)
+
+
 def test_another_working_folder_gets_the_results(fresh: Path, tmp_path: Path) -> None:
-    found = planned(
-        snakemake(tmp_path, "-n", "-s", str(fresh / "Snakefile"), "--cores", "1", "--config", "preset=smoke")
-    )
-    assert found == everything("smoke")
-
-
-@pytest.mark.parametrize(
-    ("target", "experiment", "fits"), [("figure_10", "image_scales", 2), ("figure_6", "image_features", 4)]
-)
-def test_a_target_needs_only_its_own_experiment(target: str, experiment: str, fits: int, fresh: Path) -> None:
-    name = f"fourier_features_{target}"
-    found = dry_run(fresh, name, "--config", "preset=smoke")
-    assert found == {"prepare_signals": 1, "fit": fits, "collect": 1, name: 1}
-
-
-@pytest.mark.parametrize(
-    ("stage", "expected"),
-    [
-        ("signals", {"prepare_signals": 3}),
-        ("fits", {"prepare_signals": 3, "fit": 16}),
-        ("records", {"prepare_signals": 3, "fit": 16, "collect": 4, "concatenate": 1}),
-        ("claims", {"prepare_signals": 2, "fit": 14, "collect": 3, "judge_claims": 1}),
-    ],
-)
-def test_a_stage_ends_there(stage: str, expected: dict[str, int], fresh: Path) -> None:
-    assert dry_run(fresh, stage, "--config", "preset=smoke") == {**expected, stage: 1}
+    snakefile = str(fresh / "Snakefile")
+    run = snakemake(tmp_path, "-n", "-s", snakefile, "--cores", "1", "--config", "preset=smoke")
+    assert planned(run) == everything("smoke")
 
 
 def test_the_list_reads_like_a_menu(fresh: Path) -> None:

@@ -26,7 +26,7 @@ EXPERIMENTS = ("image_natural", "image_text", "image_features", "image_scales")
 class Case(NamedTuple):
     """A change to a finished run, and the jobs that follow from it."""
 
-    change: Callable[[Path], None]
+    change: Callable[[Path], object]
     expected: dict[str, int]
 
 

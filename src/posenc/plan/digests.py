@@ -50,7 +50,8 @@ def module_path(module: str) -> Path | None:
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
 
 
-def imported_by(tree: ast.AST) -> set[Path]:
+@cache
+def imported_by(tree: ast.AST) -> frozenset[Path]:
     """Files of this package that a tree imports, the packages on their way included."""
     modules: set[str] = set()
     for node in ast.walk(tree):
@@ -61,7 +62,7 @@ def imported_by(tree: ast.AST) -> set[Path]:
     packages = {
         ".".join(module.split(".")[:length]) for module in modules for length in range(1, module.count(".") + 2)
     }
-    return {path for module in packages if (path := module_path(module))}
+    return frozenset(path for module in packages if (path := module_path(module)))
 
 
 @cache
