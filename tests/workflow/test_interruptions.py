@@ -1,4 +1,4 @@
-"""`kill -9` in the middle, and two runs at once: what is finished stays, and the same command ends with the same."""
+"""Kills, faults and two runs at once: what is finished stays, and the same command ends with the same."""
 
 import os
 import signal
@@ -14,6 +14,8 @@ import pytest
 from project import change_config, command, copy_project, environment, snakemake
 
 FITS = "results/smoke/fits"
+# Two experiments of seven fits, which is enough to be interrupted twice.
+RECORDS = ("results/smoke/records/image_text.parquet", "results/smoke/records/image_scales.parquet")
 PATIENCE_S = 120
 
 
@@ -50,17 +52,20 @@ def wait_until(true: Callable[[], object], run: subprocess.Popen[bytes]) -> None
         time.sleep(0.05)
 
 
-def started(folder: Path) -> subprocess.Popen[bytes]:
+def started(folder: Path, *targets: str) -> subprocess.Popen[bytes]:
     """A run in a process group of its own, as a terminal starts it."""
     with (folder / "run.log").open("ab") as log:
         return subprocess.Popen(
-            command("records"), cwd=folder, env=environment(), stdout=log, stderr=log, start_new_session=True
+            command(*targets), cwd=folder, env=environment(), stdout=log, stderr=log, start_new_session=True
         )
 
 
 def left_after_2_s(processes: list[psutil.Process]) -> list[psutil.Process]:
     _, alive = psutil.wait_procs(processes, timeout=2)
-    return [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    left = [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    for process in left:  # a test that fails must not leave them running
+        process.kill()
+    return left
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +74,9 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     change_config(folder, {"preset": "smoke"})
     orphans, kept = {}, {}
 
-    run = started(folder)
+    run = started(folder, *RECORDS)
     wait_until(lambda: len(values_in(folder)) >= 2, run)
-    second = snakemake(folder, "records")
+    second = snakemake(folder, *RECORDS)
     first_went_on = run.poll() is None
     wait_until(lambda: jobs_of(folder, "fit.py"), run)
     jobs = jobs_of(folder)
@@ -80,7 +85,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     run.wait()
     orphans["all"] = left_after_2_s(jobs)
 
-    run = started(folder)
+    run = started(folder, *RECORDS)
     before = len(values_in(folder))
     wait_until(lambda: len(values_in(folder)) > before and jobs_of(folder, "fit.py"), run)
     jobs = jobs_of(folder)
@@ -89,7 +94,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     run.wait()
     orphans["Snakemake alone"] = left_after_2_s(jobs)
 
-    return Story(folder, second, first_went_on, orphans, kept, snakemake(folder, "records"))
+    return Story(folder, second, first_went_on, orphans, kept, snakemake(folder, *RECORDS))
 
 
 def test_a_second_run_in_the_same_folder_ends_with_a_message(story: Story) -> None:
@@ -104,6 +109,19 @@ def test_no_job_outlives_its_run(kind: str, story: Story) -> None:
     assert story.orphans[kind] == []
 
 
+def test_a_long_fit_ends_with_its_run(tmp_path: Path) -> None:
+    folder = copy_project(tmp_path / "posenc")
+    change_config(folder, {"preset": "smoke", "experiments": {"image_scales": {"training": {"steps": 10**7}}}})
+    run = started(folder, RECORDS[1])
+    logs = "results/smoke/logs/fit/image_scales/**/*.log"
+    wait_until(lambda: any("step 101 of" in log.read_text() for log in folder.glob(logs)), run)
+    fits = jobs_of(folder, "fit.py")
+    run.kill()
+    run.wait()
+    assert fits
+    assert left_after_2_s(fits) == []
+
+
 @pytest.mark.parametrize("kind", ["all", "Snakemake alone"])
 def test_what_was_finished_is_kept(kind: str, story: Story) -> None:
     # A fit whose end Snakemake had not noted yet is run again: at most one per core.
@@ -115,9 +133,22 @@ def test_what_was_finished_is_kept(kind: str, story: Story) -> None:
 
 def test_the_same_command_ends_with_the_same_records(story: Story, finished: Path) -> None:
     assert story.last.returncode == 0, story.last.stderr
-    assert set(values_in(story.folder)) == set(values_in(finished))
-    for path in values_in(finished):
-        assert (story.folder / path).read_text() == (finished / path).read_text()
-    for records in (finished / "results/smoke").rglob("*.parquet"):
-        same = story.folder / records.relative_to(finished)
-        pd.testing.assert_frame_equal(pd.read_parquet(same), pd.read_parquet(records), check_exact=True)
+    assert len(values_in(story.folder)) == 7
+    for path in values_in(story.folder):
+        assert (story.folder / path).read_text() == (finished / path).read_text()  # every digit
+    for records in RECORDS:
+        found, expected = (pd.read_parquet(folder / records) for folder in (story.folder, finished))
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+@pytest.mark.skipif(any(Path("/dev").glob("nvidia[0-9]*")), reason="needs a machine without CUDA")
+def test_a_fault_is_said_with_its_reason_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    folder, target = copy_project(tmp_path / "posenc"), RECORDS[1]
+    failed = snakemake(folder, target, "--config", "preset=smoke", "device=cuda")
+    assert failed.returncode != 0
+    assert "torch sees no CUDA device; use device: auto or cpu" in failed.stderr
+    assert "2 jobs failed, 1 of 4 done" in failed.stderr
+    assert not (folder / target).exists()
+    again = snakemake(folder, target, "--config", "preset=smoke")
+    assert again.returncode == 0, again.stderr
+    assert "3 jobs to do" in again.stderr
