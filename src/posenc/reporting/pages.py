@@ -9,17 +9,10 @@ from typing import Any
 
 import nbformat
 import papermill
-from jupyter_client.manager import AsyncKernelManager
 from nbconvert import HTMLExporter
 from traitlets.config import Config
 
 from posenc.files import write_bytes, write_json
-
-
-class LocalKernelManager(AsyncKernelManager):
-    """A kernel reached through files of this user instead of network ports."""
-
-    transport = "ipc"
 
 
 def render_paper(paper: Mapping[str, Any], inputs: Mapping[str, Any], manifest_path: str, page: str) -> None:
@@ -63,9 +56,12 @@ def render_notebook(notebook: str, parameters: Mapping[str, Any], page: Path) ->
             run,
             dict(parameters),
             kernel_name="python3",
+            # Reached through files of this user instead of network ports.
+            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{temporary}/kernel"}}),
+            # What goes wrong in a cell is raised here; of the kernel's own chatter nothing concerns a reader.
+            extra_arguments=["--log-level=CRITICAL"],
             cwd=page.parent,
             progress_bar=False,
-            log_output=True,
         )
         content = nbformat.read(run, as_version=4)
     write_bytes(page, page_of(content).encode())
