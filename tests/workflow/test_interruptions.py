@@ -142,13 +142,10 @@ def test_the_same_command_ends_with_the_same_records(story: Story, finished: Pat
 
 
 @pytest.mark.skipif(any(Path("/dev").glob("nvidia[0-9]*")), reason="needs a machine without CUDA")
-def test_a_fault_is_said_with_its_reason_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    folder, target = copy_project(tmp_path / "posenc"), RECORDS[1]
-    failed = snakemake(folder, target, "--config", "preset=smoke", "device=cuda")
+def test_a_fault_is_said_with_its_reason(tmp_path: Path) -> None:
+    folder = copy_project(tmp_path / "posenc")
+    failed = snakemake(folder, RECORDS[1], "--config", "preset=smoke", "device=cuda")
     assert failed.returncode != 0
     assert "torch sees no CUDA device; use device: auto or cpu" in failed.stderr
     assert "2 jobs failed, 1 of 4 done" in failed.stderr
-    assert not (folder / target).exists()
-    again = snakemake(folder, target, "--config", "preset=smoke")
-    assert again.returncode == 0, again.stderr
-    assert "3 jobs to do" in again.stderr
+    assert not (folder / RECORDS[1]).exists()
