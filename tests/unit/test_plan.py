@@ -183,7 +183,6 @@ def test_a_combination_says_all_that_a_fit_needs() -> None:
         "training": {
             "steps": 2000,
             "learning_rate": 1e-3,
-            "reduced_precision": True,
             "log_every": 25,
             "precision": "auto",
         },
@@ -193,7 +192,7 @@ def test_a_combination_says_all_that_a_fit_needs() -> None:
 def test_one_encoding_may_be_trained_in_its_own_way() -> None:
     found = plan_of("paper").combinations["image_natural"]["basic/mlp+depth=4+width=256/seed=0"]
     assert found.spec["training"]["learning_rate"] == found.settings["learning_rate"] == 1e-2
-    assert found.spec["training"]["reduced_precision"] is False
+    assert found.spec["training"]["precision"] == "float32"  # whatever config.yaml wants
     assert found.spec["training"]["steps"] == 2000
 
 

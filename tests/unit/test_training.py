@@ -381,15 +381,14 @@ def with_units(monkeypatch: pytest.MonkeyPatch, *units: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["_is_avx512_bf16_supported", "_is_amx_tile_supported"])
-def test_auto_on_a_processor_with_units_is_bf16_where_allowed(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_on_a_processor_with_units_is_bf16(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with_units(monkeypatch, unit)
-    assert choose_precision("auto", CPU, reduced_allowed=True) == "bf16"
-    assert choose_precision("auto", CPU, reduced_allowed=False) == "float32"
+    assert choose_precision("auto", CPU) == "bf16"
 
 
 def test_auto_on_a_processor_without_units_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     with_units(monkeypatch)
-    assert choose_precision("auto", CPU, reduced_allowed=True) == "float32"
+    assert choose_precision("auto", CPU) == "float32"
 
 
 @pytest.mark.parametrize(("generation", "expected"), [(9, "bf16"), (8, "bf16"), (7, "float32")])
@@ -397,25 +396,19 @@ def test_auto_on_a_gpu_is_bf16_from_its_generation_on(
     generation: int, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (generation, 0))
-    assert choose_precision("auto", CUDA, reduced_allowed=True) == expected
-
-
-@pytest.mark.parametrize("device", [CPU, CUDA], ids=str)
-@pytest.mark.parametrize("wanted", ["auto", "float32", "tf32", "bf16"])
-def test_precision_is_float32_wherever_less_is_not_allowed(wanted: str, device: torch.device) -> None:
-    assert choose_precision(wanted, device, reduced_allowed=False) == "float32"
+    assert choose_precision("auto", CUDA) == expected
 
 
 @pytest.mark.parametrize("wanted", ["float32", "bf16"])
-def test_a_named_precision_is_taken_where_allowed(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_precision_is_taken(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with_units(monkeypatch)
-    assert choose_precision(wanted, CPU, reduced_allowed=True) == wanted
+    assert choose_precision(wanted, CPU) == wanted
 
 
 def test_tf32_is_taken_on_a_gpu_and_refused_on_a_processor() -> None:
-    assert choose_precision("tf32", CUDA, reduced_allowed=True) == "tf32"
+    assert choose_precision("tf32", CUDA) == "tf32"
     with pytest.raises(RuntimeError, match="precision: tf32 exists on CUDA devices only; use"):
-        choose_precision("tf32", CPU, reduced_allowed=True)
+        choose_precision("tf32", CPU)
 
 
 def test_cuda_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

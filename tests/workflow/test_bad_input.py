@@ -68,6 +68,11 @@ CASES = {
     "features odd": Case(
         "config.yaml", encoding("gaussian", "{features: 33}"), (f"{GAUSSIAN}.features = 33: must be a multiple of 2",)
     ),
+    "features too few for the axes": Case(
+        "config.yaml",
+        encoding("positional", "{features: 2}"),
+        ("encodings.positional.features = 2: must be at least 4 for 2 axes",),
+    ),
     "features too few": Case(
         "config.yaml", encoding("gaussian", "{features: 0}"), (f"{GAUSSIAN}.features = 0: must be at least 2",)
     ),

@@ -97,7 +97,7 @@ CASES = {
         config(experiments={name: {"signals": {"report": 3}} for name in ("image_natural", "image_features")}),
         refit(9, "image_natural", "image_features", prepare_signals=1),
     ),
-    "precision": Case(config(precision="float32"), refit(16, *EXPERIMENTS)),
+    "precision": Case(config(precision="float32"), refit(14, *EXPERIMENTS)),
     "device": Case(config(device="cpu"), {}),
     # Code
     "comments and docstrings": Case(

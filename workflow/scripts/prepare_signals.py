@@ -1,6 +1,6 @@
 from posenc.jobs import job
 
 with job(snakemake.log[0]):
-    from posenc.signals.sets import load_signals, write_signals
+    from posenc.signals.sets import prepare_signals
 
-    write_signals(*load_signals(snakemake.params.spec), snakemake.output.values, snakemake.output.rows)
+    prepare_signals(snakemake.params.spec, snakemake.output.values, snakemake.output.rows)

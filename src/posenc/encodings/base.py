@@ -12,11 +12,12 @@ class Encoding(nn.Module):
     """A map from coordinates `(..., d)` to features `(..., out_dim)`.
 
     Subclasses set `name` (as written in the config) and, if they have a scale, `sigma_unit`: "cycles" (cycles per
-    unit length) or "exponent" (frequencies reach 2**sigma).
+    unit length) or "exponent" (frequencies reach 2**sigma); and `features_per_axis` if they need so many at least.
     """
 
     name: ClassVar[str]
     sigma_unit: ClassVar[str] = ""
+    features_per_axis: ClassVar[int] = 0
 
     def __init__(self, in_dim: int, out_dim: int) -> None:
         super().__init__()

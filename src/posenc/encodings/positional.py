@@ -23,6 +23,7 @@ class Positional(FourierEncoding):
 
     name = "positional"
     sigma_unit = "exponent"
+    features_per_axis = 2
 
     def __init__(
         self,

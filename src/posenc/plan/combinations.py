@@ -38,7 +38,8 @@ def combinations_of(name: str, experiment: Any, precision: str) -> Iterator[Comb
         encoding_part = parts("encodings")[encoding]
         training = experiment.training.model_dump(exclude={"report_step"})
         training |= grid.training.model_dump(exclude_none=True)  # type: ignore[attr-defined]
-        training["precision"] = precision
+        # Where an experiment does not allow less, it is float32 whatever is wanted.
+        training["precision"] = precision if training.pop("reduced_precision") else "float32"
         choices = list(parameter_choices(encoding_part, grid, experiment, name))
         # Tuning pictures are needed only where there is a sigma to choose.
         sweeps = len({choice.get("sigma") for choice in choices}) > 1

@@ -152,6 +152,18 @@ class Experiment(Model):
                 raise ValueError(f"{name}: empty grid; name at least one")
         return self
 
+    @model_validator(mode="after")
+    def enough_features(self) -> "Experiment":
+        axes = parts("problems")[self.problem].attributes["dimensions"]
+        for name, entry in entries(self.encodings).items():
+            least = axes * parts("encodings")[name].attributes.get("features_per_axis", 0)
+            for features in getattr(entry, "features", []):
+                if features < least:
+                    raise ValueError(
+                        f"encodings.{name}.features = {features}: must be at least {least} for {axes} axes"
+                    )
+        return self
+
 
 def entries(grids: BaseModel) -> dict[str, BaseModel]:
     """The entries that are there, in the registry's order."""

@@ -15,6 +15,7 @@ from posenc.files import write_json
 from posenc.papers.material import Material, Pictures
 from posenc.reporting.figures import write_figure
 from posenc.reporting.tables import html_text, write_table
+from posenc.signals.stored import read_signals
 
 WRITERS: dict[str, Callable[[Any, Path], list[Path]]] = {"table": write_table, "figure": write_figure}
 
@@ -61,10 +62,8 @@ def material(spec: Mapping[str, Any], inputs: Any) -> Material:
 
     def truths(experiment: str) -> Pictures:
         named = spec["pictures"][experiment]
-        rows = json.loads(Path(named["rows"]).read_text())
-        with np.load(named["values"]) as archive:
-            values = archive["values"].astype(np.float32) / 255
-        return {row["name"]: picture for row, picture in zip(rows, values, strict=True)}
+        values, rows = read_signals(named["values"], named["rows"])
+        return {row["name"]: picture for row, picture in zip(rows, values.astype(np.float32) / 255, strict=True)}
 
     return Material(
         preset=spec["facts"]["preset"],

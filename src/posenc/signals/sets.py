@@ -1,6 +1,5 @@
-"""Which pictures tune and which report; a signal set's values and its two files."""
+"""Which pictures tune and which report, and the values of a signal set."""
 
-import json
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -8,10 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from posenc.files import write_arrays, write_json
 from posenc.signals.pictures import Signal, SignalError
-
-Row = dict[str, str]  # name, set, source, licence, note
+from posenc.signals.stored import Row, write_signals
 
 
 class Split(NamedTuple):
@@ -46,6 +43,11 @@ def split(sources: Sequence[str], tuning: int, report: int) -> Split:
     return Split(distinct[:share], distinct[share:], note)
 
 
+def prepare_signals(spec: dict[str, Any], npz_path: str | Path, json_path: str | Path) -> None:
+    """Make the signals of a spec and write them."""
+    write_signals(*load_signals(spec), npz_path, json_path)
+
+
 def load_signals(spec: dict[str, Any]) -> tuple[np.ndarray, list[Row]]:
     """Values (S, H, W, 3) uint8 and one row per signal, in the order of the spec.
 
@@ -63,21 +65,3 @@ def load_signals(spec: dict[str, Any]) -> tuple[np.ndarray, list[Row]]:
         row = {"name": entry["name"], "set": entry["set"], "source": entry["source"]}
         rows.append(row | {"licence": signal.licence, "note": signal.note})
     return np.stack(values), rows
-
-
-def write_signals(values: np.ndarray, rows: list[Row], npz_path: str | Path, json_path: str | Path) -> None:
-    """Write `values` to the npz and the rows to the json file; equal signals give equal bytes."""
-    if len(values) != len(rows):
-        raise ValueError(f"{len(values)} signals but {len(rows)} rows")
-    write_arrays(npz_path, {"values": values})
-    write_json(json_path, rows)
-
-
-def read_signals(npz_path: str | Path, json_path: str | Path) -> tuple[np.ndarray, list[Row]]:
-    """What `write_signals` wrote: values (S, H, W, 3) uint8 and their rows."""
-    with np.load(npz_path, allow_pickle=False) as arrays:
-        values = arrays["values"]
-    rows = json.loads(Path(json_path).read_text(encoding="utf-8"))
-    if len(values) != len(rows):
-        raise SignalError(f"{npz_path} holds {len(values)} signals and {json_path} {len(rows)}; make both again")
-    return values, rows

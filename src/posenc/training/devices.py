@@ -17,14 +17,11 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def choose_precision(wanted: str, device: torch.device, reduced_allowed: bool) -> str:
+def choose_precision(wanted: str, device: torch.device) -> str:
     """`float32`, `tf32` or `bf16` for the matrix products; master weights, phases and scores are always float32.
 
-    `auto` takes bf16 only where the experiment allows it and the device has units for it. An experiment that does not
-    allow reduced precision runs in float32 whatever is wanted.
+    `auto` takes bf16 where the device has units for it.
     """
-    if not reduced_allowed:
-        return "float32"
     if wanted == "auto":
         return "bf16" if has_bf16_units(device) else "float32"
     if wanted == "tf32" and device.type == "cpu":

@@ -3,7 +3,6 @@
 import datetime
 import importlib
 import inspect
-import json
 import logging
 import platform
 import resource
@@ -11,7 +10,6 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ import torch
 from torch import Tensor
 
 from posenc.files import write_arrays, write_json
+from posenc.signals.stored import read_signals
 from posenc.training.devices import choose_device, choose_precision, device_facts
 from posenc.training.loop import Schedule, predict, train
 from posenc.training.outputs import write_values, write_weights
@@ -38,10 +37,8 @@ def fit_combination(
     started = time.monotonic()
     settings = combination["training"]
     target = choose_device(device)
-    precision = choose_precision(settings["precision"], target, settings["reduced_precision"])
-    rows = json.loads(Path(signals["rows"]).read_text())
-    with np.load(signals["values"]) as archive:
-        pictures = archive["values"]
+    precision = choose_precision(settings["precision"], target)
+    pictures, rows = read_signals(signals["values"], signals["rows"])
     fitted = [index for index, row in enumerate(rows) if row["set"] in combination["sets"]]
 
     values: list[dict[str, Any]] = []
