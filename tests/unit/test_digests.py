@@ -94,7 +94,9 @@ def test_the_place_of_the_project_does_not_count(copy: Copy, tmp_path: Path, mon
         ("networks/mlp.py", "forward", {"none", "basic", "positional", "gaussian"}),
         ("problems/grid.py", "points", {"none", "basic", "positional", "gaussian"}),
         ("training/loop.py", "train", {"none", "basic", "positional", "gaussian"}),
-        ("training/fit.py", "report", {"none", "basic", "positional", "gaussian"}),
+        ("training/adam.py", "step", {"none", "basic", "positional", "gaussian"}),
+        ("training/stack.py", "fit_stack", {"none", "basic", "positional", "gaussian"}),
+        ("training/values.py", "report", {"none", "basic", "positional", "gaussian"}),
     ],
 )
 def test_a_fit_changes_with_the_code_that_it_runs(module: str, function: str, encodings: set[str], copy: Copy) -> None:
@@ -140,7 +142,7 @@ def test_all_artefacts_change_with_the_style_they_share(copy: Copy) -> None:
 
 def test_a_script_is_part_of_its_jobs_code(copy: Copy) -> None:
     before = copy.all()
-    edit_text(copy.root / "workflow/scripts/fit.py", "fit_combination(\n", "fit_combination(  # edited\n")
+    edit_text(copy.root / "workflow/scripts/fit.py", "    fit_as_job(", "    # edited\n    fit_as_job(")
     assert changed(before, copy.all()) == set()
     edit_text(copy.root / "workflow/scripts/fit.py", "with job(", "edited = 1\nwith job(")
     assert changed(before, copy.all()) == set(copy.fits())

@@ -149,7 +149,7 @@ def test_the_nearest_match_is_offered_only_where_one_is_near() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"presets": "smoke"}, "presets: unknown key; allowed here: preset, papers, device, precision, data, exp"),
+        ({"presets": "smoke"}, "presets: unknown key; allowed here: preset, papers, device, precision, slots_per_gpu,"),
         ({1: 2}, "[1]: unknown key; allowed here: preset, papers"),
         ({"papers": ["x"]}, "papers[0] = 'x': must be one of fourier_features"),
         ({"papers": []}, "papers: is an empty list; name at least one value"),

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,27 @@ import plain
 import pytest
 import torch
 from safetensors.torch import load_file
+from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from posenc.encodings.base import Encoding
+from posenc.encodings.basic import Basic
+from posenc.encodings.gaussian import Gaussian
+from posenc.encodings.none import NoEncoding
+from posenc.encodings.positional import Positional
 from posenc.files import write_arrays, write_json
+from posenc.networks.inputs import Features
 from posenc.networks.mlp import MLP
 from posenc.plan.combinations import Combination
+from posenc.problems.grid import Grid, half_open
 from posenc.training import devices, loop
+from posenc.training.adam import Adam
+from posenc.training.checkpoints import Checkpoint, Progress
 from posenc.training.devices import choose_device, choose_precision, matrix_products
-from posenc.training.fit import Records, build, fit_combination, fit_stack
+from posenc.training.fit import fit_combination, fit_in_stacks
 from posenc.training.outputs import VALUE_COLUMNS
+from posenc.training.stack import build, fit_stack
+from posenc.training.values import Fitted, Records
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 Planned = Callable[..., list[Combination]]
@@ -62,14 +74,14 @@ def rows_of(sets: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"name": name, "set": which} for name, which in sets.items()]
 
 
-def fit(spec: Mapping[str, Any], pictures: Tensor, precision: str = "float32") -> dict[str, Any]:
+def fit(spec: Mapping[str, Any], pictures: Tensor, precision: str = "float32") -> Fitted:
     names = {f"picture_{i}": "report" for i in range(len(pictures))}
-    return fit_stack(spec, pictures, rows_of(names), precision)
+    return fit_stack(spec, pictures, rows_of(names), precision, Progress())
 
 
-def final_psnr(result: Mapping[str, Any], name: str = "picture_0") -> dict[str, float]:
+def final_psnr(result: Fitted, name: str = "picture_0") -> dict[str, float]:
     """The last PSNR of each split."""
-    return {row["split"]: row["value"] for row in result["values"] if row["metric"] == "psnr" and row["signal"] == name}
+    return {row["split"]: row["value"] for row in result.values if row["metric"] == "psnr" and row["signal"] == name}
 
 
 def spec_of(planned: Planned, encoding: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
@@ -88,13 +100,13 @@ def test_a_band_limited_picture_is_learnt(planned: Planned) -> None:
 def test_scores_are_those_of_the_predicted_picture(planned: Planned) -> None:
     picture = natural_picture(16)
     result = fit(spec_of(planned), picture[None])
-    shown, scores = torch.from_numpy(result["predictions"]["picture_0"].astype(np.float32)), final_psnr(result)
+    shown, scores = result.predictions["picture_0"].float(), final_psnr(result)
     for split, pixels in {"train": slice(0, None, 2), "test": slice(1, None, 2), "all": slice(None)}.items():
         assert scores[split] == pytest.approx(plain.psnr(shown[pixels, pixels], picture[pixels, pixels]), abs=0.01)
 
 
 def test_steps_that_are_scored_and_what_is_scored_there(planned: Planned) -> None:
-    values = fit(spec_of(planned, steps=60), natural_picture(16)[None])["values"]
+    values = fit(spec_of(planned, steps=60), natural_picture(16)[None]).values
     found = {(row["metric"], row["split"]): [] for row in values}  # type: dict[tuple[str, str], list[int]]
     for row in values:
         found[row["metric"], row["split"]].append(row["step"])
@@ -112,7 +124,7 @@ def test_the_authors_reported_update_is_scored() -> None:
 def test_a_loss_is_that_before_its_update_and_a_psnr_that_after(planned: Planned) -> None:
     picture = natural_picture(16)
     spec = spec_of(planned, steps=1)
-    values = {(row["metric"], row["split"]): row["value"] for row in fit(spec, picture[None])["values"]}
+    values = {(row["metric"], row["split"]): row["value"] for row in fit(spec, picture[None]).values}
     start = fitted_plainly(spec, picture, steps=0)
     after = fitted_plainly(spec, picture, steps=1)
     train = picture[::2, ::2]
@@ -120,18 +132,111 @@ def test_a_loss_is_that_before_its_update_and_a_psnr_that_after(planned: Planned
     assert values["psnr", "train"] == pytest.approx(plain.psnr(after[::2, ::2], train), abs=1e-4)
 
 
-@pytest.mark.parametrize("points_per_slab", [1, 7, 100])
-def test_predictions_in_slabs_are_those_of_the_whole(points_per_slab: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = MLP(2, 3, width=16, stack=2, generator=torch.Generator().manual_seed(0))
-    points = torch.rand(50, 2)
-    whole = network(points).detach()
+def axes(*lengths: int) -> Grid:
+    return Grid(tuple(half_open(length) for length in lengths))
+
+
+ENCODINGS: dict[str, Encoding] = {
+    "none": NoEncoding(2),
+    "basic": Basic(2),
+    "code": Positional(2, sigma=3.0, features=16),
+    "table_2": Positional(2, sigma=3.0, features=16, variant="table_2"),
+    "gaussian": Gaussian(2, sigma=2.0, features=16, generator=torch.Generator().manual_seed(0)),
+}
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+@pytest.mark.parametrize("points_per_slab", [1, 30, 1000])
+def test_predictions_in_slabs_are_those_of_the_whole(
+    name: str, points_per_slab: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoding = ENCODINGS[name]
+    network = MLP(encoding.out_dim, 3, width=16, stack=2, generator=torch.Generator().manual_seed(0))
+    grid = axes(5, 9)
+    whole = network(encoding(grid.points())).detach()
     monkeypatch.setattr(loop, "POINTS_PER_SLAB", points_per_slab)
-    torch.testing.assert_close(loop.predict(network, lambda slab: slab, points), whole, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(loop.predict(network, encoding, grid, CPU), whole, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_features_come_by_the_axes_where_none_mixes_them(name: str) -> None:
+    grid = axes(4, 7)
+    features = loop.encode(ENCODINGS[name], grid, CPU)
+    whole = ENCODINGS[name](grid.points()).reshape(7, 4, -1)
+    if name == "gaussian":
+        assert isinstance(features, Tensor)
+        assert torch.equal(features, whole.flatten(0, 1))
+    else:
+        assert not isinstance(features, Tensor)
+        x, y = features
+        assert torch.equal(whole[:, :, x.columns], x.values.expand(7, -1, -1))
+        assert torch.equal(whole[:, :, y.columns], y.values[:, None].expand(-1, 4, -1))
+        assert sorted(torch.cat([x.columns, y.columns]).tolist()) == list(range(whole.shape[-1]))
+
+
+def values_and_gradients(features: Features, width: int, precision: str) -> list[Tensor]:
+    network = MLP(width, 3, width=32, stack=2, generator=torch.Generator().manual_seed(0))
+    with matrix_products(precision, CPU):
+        shown = network(features)
+        shown.square().sum().backward()
+    return [shown.detach(), *(parameter.grad for parameter in network.parameters() if parameter.grad is not None)]
+
+
+@pytest.mark.parametrize("lengths", [(5, 9), (3, 4, 5)], ids=["2D", "3D"])
+def test_a_first_layer_summed_over_axes_is_the_dense_one(lengths: tuple[int, ...]) -> None:
+    encoding, grid = Positional(len(lengths), sigma=2.0, features=24), axes(*lengths)
+    by_axis, by_point = loop.encode(encoding, grid, CPU), encoding(grid.points())
+    exact = values_and_gradients(by_point, encoding.out_dim, "float32")
+    for summed, dense in zip(values_and_gradients(by_axis, encoding.out_dim, "float32"), exact, strict=True):
+        torch.testing.assert_close(summed, dense, rtol=0, atol=1e-6 * float(dense.abs().max()))
+    # In bf16 each is off by its own rounding; that of the sum is not the larger one.
+    errors = []
+    for features in (by_axis, by_point):
+        found = values_and_gradients(features, encoding.out_dim, "bf16")
+        errors.append([float((one - other).norm() / other.norm()) for one, other in zip(found, exact, strict=True)])
+    for summed_error, dense_error in zip(*errors, strict=True):
+        assert 0 < summed_error < 1.5 * dense_error < 0.1
+
+
+def test_adam_is_torch_s_own_to_the_bit() -> None:
+    def weights() -> list[Tensor]:
+        drawn = torch.Generator().manual_seed(0)
+        return [torch.randn(3, 5, generator=drawn).requires_grad_(), torch.randn(7, generator=drawn).requires_grad_()]
+
+    ours, theirs = weights(), weights()
+    adam = Adam(ours, 1e-2)
+    reference = torch.optim.Adam(theirs, 1e-2, betas=(0.9, 0.999), eps=1e-8, fused=True)
+    for _ in range(20):
+        for parameters, optimizer in ((ours, adam), (theirs, reference)):
+            optimizer.zero_grad()
+            sum((parameter**3).sum() for parameter in parameters).backward()  # type: ignore[union-attr]
+            optimizer.step()
+        assert all(torch.equal(*pair) for pair in zip(ours, theirs, strict=True))
+
+
+def test_training_leaves_torch_s_compiler_alone() -> None:
+    """Its import costs a second, which every job would pay."""
+    code = """
+import sys, torch
+from posenc.training.stack import fit_stack
+from posenc.training.checkpoints import Progress
+spec = {
+    "encoding": {"use": "posenc.encodings.gaussian:Gaussian", "sigma": 2.0, "features": 8},
+    "network": {"use": "posenc.networks.mlp:MLP", "depth": 2, "width": 8},
+    "problem": {"use": "posenc.problems.image:ImageRegression"},
+    "training": {"steps": 2, "learning_rate": 1e-3, "log_every": 1},
+    "seed": 0,
+}
+fit_stack(spec, torch.rand(1, 8, 8, 3), [{"name": "a", "set": "report"}], "bf16", Progress())
+print("torch._dynamo" in sys.modules)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"
 
 
 def test_progress_shows_step_loss_and_psnr(planned: Planned, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="posenc.training.fit"):
-        values = fit(spec_of(planned, steps=30), natural_picture(16)[None].expand(2, -1, -1, -1))["values"]
+    with caplog.at_level(logging.INFO, logger="posenc.training.values"):
+        values = fit(spec_of(planned, steps=30), natural_picture(16)[None].expand(2, -1, -1, -1)).values
     number = r"\d+(\.\d+)?(e-\d+)?"
     pattern = rf"picture_[01]: step (\d+) of 30: loss train ({number}), psnr train {number}, psnr test {number}"
     found = [re.fullmatch(pattern, record.getMessage()) for record in caplog.records]
@@ -223,10 +328,10 @@ def test_signals_side_by_side_are_fitted_as_one_by_one(planned: Planned) -> None
     together = fit(spec, pictures)
     for i in range(3):
         alone = fit(spec, pictures[i : i + 1])
-        ours = [row["value"] for row in together["values"] if row["signal"] == f"picture_{i}"]
-        assert ours == pytest.approx([row["value"] for row in alone["values"]], rel=1e-3)
-        for name, tensor in alone["weights"].items():
-            stacked = together["weights"][name.replace("picture_0", f"picture_{i}")]
+        ours = [row["value"] for row in together.values if row["signal"] == f"picture_{i}"]
+        assert ours == pytest.approx([row["value"] for row in alone.values], rel=1e-3)
+        for name, tensor in alone.weights.items():
+            stacked = together.weights[name.replace("picture_0", f"picture_{i}")]
             torch.testing.assert_close(stacked, tensor, rtol=1e-3, atol=1e-3)
     assert final_psnr(together, "picture_0") != final_psnr(together, "picture_1")
 
@@ -237,22 +342,22 @@ def test_a_signal_that_is_not_a_number_diverges_alone(planned: Planned) -> None:
     sound = fit(spec, pictures)
     pictures[1, 2, 4, 0] = math.nan
     result = fit(spec, pictures)
-    for row, expected in zip(result["values"], sound["values"], strict=True):
+    for row, expected in zip(result.values, sound.values, strict=True):
         if row["signal"] == "picture_1":
             assert row["status"] == "diverged"
         else:
             assert row == expected
-    for name, tensor in sound["weights"].items():
-        assert torch.equal(result["weights"][name], tensor) == (not name.startswith("picture_1."))
+    for name, tensor in sound.weights.items():
+        assert torch.equal(result.weights[name], tensor) == (not name.startswith("picture_1."))
 
 
 def test_a_huge_learning_rate_gives_diverged_values_and_no_exception(planned: Planned) -> None:
     result = fit(spec_of(planned, steps=30, learning_rate=1e30), natural_picture(16)[None])
-    status = {(row["metric"], row["split"], row["step"]): row["status"] for row in result["values"]}
+    status = {(row["metric"], row["split"], row["step"]): row["status"] for row in result.values}
     assert status["loss", "train", 1] == "ok"  # before any update
     assert status["psnr", "test", 30] == status["psnr", "all", 30] == "diverged"
     # Once diverged, diverged for good.
-    in_order = [row["status"] for row in result["values"]]
+    in_order = [row["status"] for row in result.values]
     assert in_order == sorted(in_order, reverse=True)
 
 
@@ -371,6 +476,167 @@ def test_a_fit_does_not_change_its_settings(planned: Planned, signals: dict[str,
     assert spec == before
 
 
+# Checkpoints
+
+FILES = ("values", "arrays", "weights")
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing of ours catches it."""
+
+
+def interrupted(
+    spec: Mapping[str, Any], signals: Mapping[str, str], outputs: Mapping[str, str], path: Path, scored: int
+) -> None:
+    """A fit that saves after every update and is killed when it has scored so many times."""
+    report = Records.report
+    left = iter(range(scored))
+
+    def killing(self: Records, step: int, steps: int) -> None:
+        report(self, step, steps)
+        if next(left, None) is None:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Records, "report", killing)
+        fit_combination(spec, signals, outputs, "cpu", checkpoint(path))
+
+
+def checkpoint(path: Path, code: str = "digest", seconds: float = 0.0) -> dict[str, Any]:
+    return {"path": str(path), "code": code, "seconds": seconds}
+
+
+def outputs_in(folder: Path) -> dict[str, str]:
+    folder.mkdir(exist_ok=True)
+    return {name: str(folder / file) for name, file in OUTPUTS.items()}
+
+
+@pytest.mark.parametrize("encoding", ["gaussian", "positional"])
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("scored", [1, 2, 4, 6])  # within the first, and within the second of two signals
+def test_a_killed_fit_goes_on_to_the_same_bytes(
+    planned: Planned, signals: dict[str, str], tmp_path: Path, encoding: str, precision: str, scored: int
+) -> None:
+    spec = spec_of(planned, {encoding: {"sigma": 3, "features": 32}}, steps=60, precision=precision)
+    whole, resumed, path = outputs_in(tmp_path / "whole"), outputs_in(tmp_path / "resumed"), tmp_path / "kept" / "a"
+    fit_combination(spec, signals, whole, "cpu")
+    interrupted(spec, signals, resumed, path, scored)
+    assert path.is_file()
+    assert not any(Path(file).exists() for file in resumed.values())
+    fit_combination(spec, signals, resumed, "cpu", checkpoint(path))
+    for name in FILES:
+        assert Path(whole[name]).read_bytes() == Path(resumed[name]).read_bytes(), name
+    facts = [json.loads(Path(files["provenance"]).read_text()) for files in (whole, resumed)]
+    assert [fact["resumed"] for fact in facts] == [False, True]
+    assert not path.exists()
+
+
+def test_what_is_done_is_not_done_again(planned: Planned, signals: dict[str, str], tmp_path: Path) -> None:
+    spec, outputs, path = spec_of(planned, steps=60), outputs_in(tmp_path / "fit"), tmp_path / "a"
+    interrupted(spec, signals, outputs, path, 5)
+    with pytest.MonkeyPatch.context() as patch:
+        seen = []
+        patch.setattr(Records, "report", lambda self, step, steps: seen.append((self.names, step)))
+        fit_combination(spec, signals, outputs, "cpu", checkpoint(path))
+    # Of the second signal, update 26 was scored and killed before it was saved.
+    assert seen == [(["third"], 26), (["third"], 51), (["third"], 60)]
+
+
+@pytest.mark.parametrize("what", ["settings", "code", "signals", "threads"])
+def test_a_foreign_checkpoint_is_never_used(
+    planned: Planned, signals: dict[str, str], tmp_path: Path, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec, outputs, path = spec_of(planned, steps=60), outputs_in(tmp_path / "fit"), tmp_path / "a"
+    interrupted(spec, signals, outputs, path, 2)
+    code, now = "digest", spec
+    with pytest.MonkeyPatch.context() as patch:
+        if what == "settings":
+            now = spec | {"seed": 1}
+        elif what == "code":
+            code = "another"
+        elif what == "signals":
+            pictures = np.stack([(255 * natural_picture(16, seed)).to(torch.uint8).numpy() for seed in (7, 8, 9)])
+            write_arrays(signals["values"], {"values": pictures})
+        else:
+            patch.setattr(torch, "get_num_threads", lambda: 64)
+        fit_combination(now, signals, outputs, "cpu", checkpoint(path, code))
+    assert "of other settings, code, signals or device: the fit starts anew" in caplog.text
+    whole = outputs_in(tmp_path / "whole")
+    fit_combination(now, signals, whole, "cpu")
+    for name in FILES:
+        assert Path(whole[name]).read_bytes() == Path(outputs[name]).read_bytes(), name
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut off", "text", "no facts"])
+def test_a_damaged_checkpoint_is_left_and_that_is_said(
+    planned: Planned, signals: dict[str, str], tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec, outputs, path = spec_of(planned, steps=30), outputs_in(tmp_path / "fit"), tmp_path / "a"
+    interrupted(spec, signals, outputs, path, 1)
+    whole = path.read_bytes()
+    contents = {
+        "empty": b"",
+        "cut off": whole[: len(whole) // 2],
+        "text": b"words " * 100,
+        "no facts": save_tensors({}),
+    }
+    path.write_bytes(contents[damage])
+    fit_combination(spec, signals, outputs, "cpu", checkpoint(path))
+    assert "cannot be read" in caplog.text
+    assert "the fit starts anew" in caplog.text
+    assert json.loads(Path(outputs["provenance"]).read_text())["resumed"] is False
+    assert not path.exists()
+
+
+def test_a_short_fit_saves_nothing(planned: Planned, signals: dict[str, str], tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoint, "save", lambda *_: pytest.fail("saved"))
+        fit_combination(
+            spec_of(planned), signals, outputs_in(tmp_path / "fit"), "cpu", checkpoint(tmp_path / "a", seconds=60)
+        )
+
+
+# Memory
+
+
+def in_memory_for(limit: int) -> tuple[list[list[int]], Callable[[Sequence[int]], None]]:
+    """What was fitted together, and a fit that has memory for so many signals."""
+    done: list[list[int]] = []
+
+    def fit_some(signals: Sequence[int]) -> None:
+        if len(signals) > limit:
+            raise torch.OutOfMemoryError("no room")
+        done.append(list(signals))
+
+    return done, fit_some
+
+
+@pytest.mark.parametrize(
+    ("limit", "at_once", "stacks", "in_the_end"),
+    [
+        (9, 9, [[0, 1, 2, 3, 4, 5, 6]], 9),
+        (9, 3, [[0, 1, 2], [3, 4, 5], [6]], 3),
+        (4, 7, [[0, 1, 2, 3], [4, 5, 6]], 4),
+        (2, 7, [[0, 1], [2, 3], [4, 5], [6]], 2),
+        (1, 7, [[0], [1], [2], [3], [4], [5], [6]], 1),
+    ],
+)
+def test_out_of_memory_halves_the_stack_and_goes_on(
+    limit: int, at_once: int, stacks: list[list[int]], in_the_end: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    done, fit_some = in_memory_for(limit)
+    assert fit_in_stacks(range(7), at_once, fit_some) == in_the_end
+    assert done == stacks
+    assert ("out of memory with 7 signals at once" in caplog.text) == (at_once == 7)
+
+
+def test_one_signal_without_room_is_an_error_with_a_remedy() -> None:
+    done, fit_some = in_memory_for(0)
+    with pytest.raises(RuntimeError, match=r"one picture alone does not fit .* lower signals.size.*no room"):
+        fit_in_stacks(range(3), 2, fit_some)
+    assert done == []
+
+
 # Device and precision
 
 
@@ -442,9 +708,9 @@ def test_scores_are_never_taken_in_tf32(monkeypatch: pytest.MonkeyPatch) -> None
     network.weights[0].register_hook(lambda _: seen.append(("backward", torch.backends.cuda.matmul.allow_tf32)))
     network.register_forward_hook(lambda *_: seen.append(("forward", torch.backends.cuda.matmul.allow_tf32)))
     points, targets = torch.rand(10, 2), torch.rand(1, 10, 3)
-    schedule = loop.Schedule(2, 1e-3, 1)
+    adam = Adam(network.parameters(), 1e-3)
     losses = lambda values, wanted: (values - wanted).square().mean(dim=(1, 2))  # noqa: E731
-    for _ in loop.train(network, points, targets, losses, schedule, "tf32"):
+    for _ in loop.train(network, adam, points, targets, losses, range(1, 3), "tf32"):
         seen.append(("score", torch.backends.cuda.matmul.allow_tf32))
     assert seen == [("forward", True), ("backward", True), ("score", False)] * 2
 

@@ -25,13 +25,15 @@ rule fit:
         f"{PLAN.results}/logs/fit/{{experiment}}/{{encoding}}/{{network}}/seed={{seed}}.log",
     conda:
         "../../envs/environment.yaml"
-    threads: 1
+    # Jobs that run elsewhere count no cores of this machine.
+    threads: lambda wildcards: PLAN.fit_threads(wildcards, workflow.resource_settings.cores or 1)
     resources:
-        mem_mb=1500,
+        mem_mb=PLAN.fit_memory_mb,
         gpu=PLAN.gpus_per_fit,
     params:
         combination=PLAN.fit_spec,
         code=PLAN.fit_digest,
+        checkpoint=f"{PLAN.results}/checkpoints/{{experiment}}/{{encoding}}/{{network}}/seed={{seed}}.safetensors",
     message:
         "fit {wildcards.experiment} {wildcards.encoding} {wildcards.network} seed {wildcards.seed}"
     script:

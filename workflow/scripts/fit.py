@@ -1,8 +1,6 @@
 from posenc.jobs import job
 
 with job(snakemake.log[0]):
-    from posenc.training.fit import fit_combination
+    from posenc.training.job import fit_as_job
 
-    fit_combination(
-        snakemake.params.combination, dict(snakemake.input), dict(snakemake.output), snakemake.config["device"]
-    )
+    fit_as_job(dict(snakemake.params), dict(snakemake.input), dict(snakemake.output), snakemake.config)

@@ -24,6 +24,13 @@ class Encoding(nn.Module):
         self.in_dim = in_dim
         self.out_dim = out_dim
 
+    def axis_columns(self) -> list[Tensor] | None:
+        """For each axis the columns of the features that depend on it alone; None where some depend on several.
+
+        With them a network's first layer separates on a grid.
+        """
+        return None
+
     def frequencies(self) -> Tensor | None:
         """Frequencies `(m, d)` in cycles per unit length, or None where the encoding has none."""
         return None
@@ -51,6 +58,14 @@ class FourierEncoding(Encoding):
 
     def frequencies(self) -> Tensor:
         return self.B
+
+    def axis_columns(self) -> list[Tensor] | None:
+        along = self.B != 0
+        if bool((along.sum(dim=1) > 1).any()):
+            return None
+        axis = along.int().argmax(dim=1)  # a row of zeros is a constant, which any axis can have
+        rows = [torch.nonzero(axis == k).flatten() for k in range(self.in_dim)]
+        return [torch.cat([found, found + len(self.B)]) for found in rows]
 
     def forward(self, coordinates: Tensor) -> Tensor:
         dtype = torch.promote_types(coordinates.dtype, torch.float32)

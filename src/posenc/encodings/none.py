@@ -14,5 +14,8 @@ class NoEncoding(Encoding):
     def __init__(self, in_dim: int) -> None:
         super().__init__(in_dim, in_dim)
 
+    def axis_columns(self) -> list[Tensor]:
+        return list(torch.arange(self.in_dim).split(1))
+
     def forward(self, coordinates: Tensor) -> Tensor:
         return coordinates.to(torch.promote_types(coordinates.dtype, torch.float32))

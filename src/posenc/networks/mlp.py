@@ -2,10 +2,12 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from posenc.networks.inputs import AxisFeatures, Features
 from posenc.parameters import Count
 
 OUTPUTS = {"linear": nn.Identity, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
@@ -15,7 +17,8 @@ class MLP(nn.Module):
     """`stack` equal ReLU networks side by side, one per signal, each of `depth` dense layers and `width` channels.
 
     "4 layers" of the paper is depth 4: three hidden ReLU layers and one linear output layer. Features `(n, in_dim)`,
-    shared by all networks, become values `(stack, n, out_dim)`.
+    shared by all networks, become values `(stack, n, out_dim)`. Features that come by the axes of a grid never become
+    `(n, in_dim)`: the first layer is a sum over the axes, so it costs a product per axis instead of one per point.
 
     Initialisation as the authors' (Tancik et al. 2020, code): Glorot-normal weights, which in their library is a normal
     truncated at two standard deviations and rescaled to variance 2 / (fan_in + fan_out), and biases N(0, 0.01**2). All
@@ -46,19 +49,40 @@ class MLP(nn.Module):
             self.biases.append(nn.Parameter(bias.repeat(stack, 1, 1)))
         self.output = OUTPUTS[output]()
 
-    def forward(self, features: Tensor) -> Tensor:
-        stack = self.weights[0].shape[0]
-        hidden = features.expand(stack, *features.shape)
-        last = len(self.weights) - 1
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            hidden = torch.baddbmm(bias, hidden, weight)
-            if layer < last:
-                hidden = torch.relu(hidden)
+    def forward(self, features: Features) -> Tensor:
+        if isinstance(features, Tensor):
+            hidden = dense(features.expand(len(self.weights[0]), *features.shape), self.weights[0], self.biases[0])
+        else:
+            hidden = summed_over_axes(features, self.weights[0], self.biases[0])
+        for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
+            hidden = dense(torch.relu(hidden), weight, bias)
         return self.output(hidden.float())
 
     def state_of(self, index: int) -> dict[str, Tensor]:
         """Weights `(in, out)` and biases `(1, out)` of one network of the stack, by name."""
         return {name: parameter.detach()[index].clone() for name, parameter in self.named_parameters()}
+
+
+def dense(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return torch.baddbmm(bias, hidden, weight)
+
+
+def summed_over_axes(axes: Sequence[AxisFeatures], weight: Tensor, bias: Tensor) -> Tensor:
+    """What `dense` gives on a grid, `(stack, n, width)` with the last axis slowest, from the features of its axes.
+
+    The products are small and stay in float32; only their sum over the grid is rounded to what autocast computes in.
+    """
+    device = weight.device.type
+    reduced = torch.is_autocast_enabled(device)
+    with torch.autocast(device, enabled=False):
+        along = [torch.matmul(values, weight[:, columns]) for values, columns in axes]
+        along[0] = along[0] + bias
+    if reduced:
+        along = [part.to(torch.get_autocast_dtype(device)) for part in along]
+    total = along[0]
+    for part in along[1:]:
+        total = (part[:, :, None] + total[:, None]).flatten(1, 2)
+    return total
 
 
 def glorot_normal(fan_in: int, fan_out: int, generator: torch.Generator) -> Tensor:

@@ -188,6 +188,14 @@ def config_model(papers: dict[str, list[str]]) -> type[BaseModel]:
             Literal["auto", "float32", "tf32", "bf16"],
             Field("auto", description="of matrix products, where an experiment allows less than float32"),
         ),
+        "slots_per_gpu": (
+            Count,
+            Field(1, description="fits that share one GPU; more than 1 pays where fits are small"),
+        ),
+        "checkpoint_seconds": (
+            Positive,
+            Field(60.0, description="a fit that takes longer saves its state this often, to go on from after a kill"),
+        ),
         "data": (Data, Field(default_factory=lambda: Data())),
         "experiments": (experiments, ...),
     }

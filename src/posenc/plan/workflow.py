@@ -11,6 +11,7 @@ from typing import Any
 from posenc.plan.combinations import Combination, combinations_of
 from posenc.plan.digests import code_digest, function_digest
 from posenc.plan.layers import ConfigError, Layer, read_layer, validate
+from posenc.plan.machine import check_device, fit_memory_mb, free_memory_mb, gpus_here, threads_per_fit
 from posenc.plan.model import config_model
 from posenc.plan.papers import Artefact, Paper, papers_in
 from posenc.plan.pictures import SignalSet, Source, check_local_pictures, natural_source, signal_set
@@ -253,10 +254,30 @@ class Plan:
         return code_digest(self.script(script), notebook=notebook)
 
     @cached_property
+    def gpus(self) -> int:
+        """How many GPUs this machine has for fits."""
+        return gpus_here(self.config.device, os.environ)
+
+    @property
     def gpus_per_fit(self) -> int:
-        """1 where fits run on a GPU. `auto` looks for a driver, since asking torch would cost its import."""
-        visible = any(Path("/dev").glob("nvidia[0-9]*")) and os.environ.get("CUDA_VISIBLE_DEVICES") != ""
-        return int(self.config.device == "cuda" or (self.config.device == "auto" and visible))
+        """1 where fits run on a GPU, here or (`cuda`) on the machines that a cluster sends them to."""
+        return int(self.config.device == "cuda" or self.gpus > 0)
+
+    def fit_memory_mb(self, wildcards: Any, attempt: int) -> int:
+        """Host memory of a fit; twice as much at the second attempt."""
+        size = self.experiments[wildcards.experiment].signals.size
+        return attempt * fit_memory_mb(self.fit_spec(wildcards), size, self.gpus_per_fit > 0)
+
+    def fit_threads(self, wildcards: Any, cores: int) -> int:
+        size = self.experiments[wildcards.experiment].signals.size
+        fits = sum(len(found) for found in self.combinations.values())
+        return threads_per_fit(self.fit_spec(wildcards), size, cores, fits)
+
+    @property
+    def how_to_run(self) -> dict[str, Any]:
+        """Settings that fits obey but their results do not depend on."""
+        names = ("device", "slots_per_gpu", "checkpoint_seconds")
+        return {name: getattr(self.config, name) for name in names}
 
     def summary(self) -> str:
         """What a run is about to do, for people."""
@@ -293,22 +314,35 @@ def with_nulls(value: Any) -> Any:
     return None if value == "null" else value
 
 
+def bound_to_this_machine(plan: Plan, workflow: Any) -> list[str]:
+    """Let jobs take no more memory together than is free; notes on the devices. Raises ConfigError."""
+    counted = workflow.global_resources
+    if "mem_mb" not in counted:
+        workflow.register_resource("mem_mb", free_memory_mb())
+    asked = int(counted["gpu"].value) if "gpu" in counted else None
+    config = plan.config
+    return check_device(config.device, config.precision, plan.gpus, asked, config.slots_per_gpu)
+
+
 def plan_for_snakemake(workflow: Any) -> Plan:
     """The plan of a Snakemake run, or the end of it with one message.
 
     Layers: config.yaml beside the Snakefile, then each --configfile, then --config. The merged settings also become
-    Snakemake's `config`, for what scripts read there without depending on it (the device).
+    Snakemake's `config`, for what fits read there without depending on it.
     """
     root = Path(workflow.basedir)
     try:
         files = [root / "config.yaml", *workflow.config_settings.configfiles]
         layers = [read_layer(path, root) for path in files]
         plan = make_plan(root, [*layers, Layer("--config", with_nulls(dict(workflow.config_settings.config)))])
-        workflow.config["device"] = plan.config.device
+        workflow.config.update(plan.how_to_run)
         # Everything that can be wrong is asked for here, before any job.
         plan.combinations, plan.signal_sets  # noqa: B018
         if workflow.is_main_process:
             notes = check_local_pictures(plan.source, [found.spec for found in plan.signal_sets.values()])
+            # A number of nodes means that jobs run elsewhere.
+            if workflow.resource_settings.nodes is None:
+                notes += bound_to_this_machine(plan, workflow)
             print("\n        ".join([plan.summary(), *notes]), file=sys.stderr)
     except ConfigError as error:
         lines = str(error).splitlines()

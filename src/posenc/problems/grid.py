@@ -1,6 +1,7 @@
 """Coordinates on a regular grid."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,12 @@ class Grid:
     @property
     def dimensions(self) -> int:
         return len(self.axes)
+
+    def slabs(self, points: int) -> Iterator["Grid"]:
+        """The grid in pieces along its last axis, each of about `points` points but one coordinate at least."""
+        beside = len(self) // len(self.axes[-1])
+        for piece in self.axes[-1].split(max(1, points // beside)):
+            yield Grid((*self.axes[:-1], piece))
 
     def points(self) -> Tensor:
         """All points, `(n, d)`."""

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from posenc.encodings.base import Encoding
+from posenc.networks.inputs import AxisFeatures, Features
+from posenc.problems.grid import Grid
+from posenc.training.adam import Adam
 from posenc.training.devices import matrix_products
 
 POINTS_PER_SLAB = 1 << 16
@@ -28,33 +32,46 @@ class Schedule:
 
 def train(
     network: nn.Module,
-    features: Tensor,
+    optimizer: Adam,
+    features: Features,
     targets: Tensor,
     loss: Callable[[Tensor, Tensor], Tensor],
-    schedule: Schedule,
+    steps: range,
     precision: str,
 ) -> Iterator[tuple[int, Tensor]]:
-    """Train in place; after each logged update yield the step and the losses `(stack,)` before that update.
+    """Train in place; after each update yield its step and the losses `(stack,)` before it.
 
-    features: `(n, width)` float32, shared by the stack; targets: `(stack, n, channels)`. Networks of a stack do not
-    influence each other: their losses are added, and Adam works entry by entry. A loss that is not a number stays in
-    its own network.
+    features: of all points, shared by the stack; targets: `(stack, n, channels)`. Networks of a stack do not influence
+    each other: their losses are added, and Adam works entry by entry. A loss that is not a number stays in its own
+    network. Nothing here waits for the device.
     """
-    device = features.device
-    optimizer = torch.optim.Adam(network.parameters(), schedule.learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
-    if precision == "bf16":
+    if precision == "bf16" and isinstance(features, Tensor):
         features = features.bfloat16()
-    for step in range(1, schedule.steps + 1):
-        optimizer.zero_grad(set_to_none=True)
-        with matrix_products(precision, device):
+    for step in steps:
+        optimizer.zero_grad()
+        with matrix_products(precision, targets.device):
             losses = loss(network(features), targets)
             losses.sum().backward()
         optimizer.step()
-        if schedule.is_logged(step):
-            yield step, losses.detach()
+        yield step, losses.detach()
+
+
+def encode(encoding: Encoding, grid: Grid, device: torch.device) -> Features:
+    """Features of a grid's points, in float32: axis by axis where the encoding allows it."""
+    columns = encoding.axis_columns() if grid.dimensions > 1 else None
+    if columns is None:
+        features: Tensor = encoding(grid.points().to(device))
+        return features
+    by_axis = []
+    for axis, (coordinates, places) in enumerate(zip(grid.axes, columns, strict=True)):
+        points = torch.zeros(len(coordinates), grid.dimensions, device=device)
+        points[:, axis] = coordinates.to(device)
+        by_axis.append(AxisFeatures(encoding(points)[:, places], places.to(device)))
+    return by_axis
 
 
 @torch.no_grad()
-def predict(network: nn.Module, encode: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
-    """Values `(stack, n, channels)` at points `(n, d)`, in float32, in slabs so that memory does not grow with n."""
-    return torch.cat([network(encode(slab)) for slab in points.split(POINTS_PER_SLAB)], dim=1)
+def predict(network: nn.Module, encoding: Encoding, grid: Grid, device: torch.device) -> Tensor:
+    """Values `(stack, n, channels)` on a grid in float32, slab by slab: beside them, memory does not grow with n."""
+    slabs = grid.slabs(POINTS_PER_SLAB)
+    return torch.cat([network(encode(encoding, slab, device)) for slab in slabs], dim=1)

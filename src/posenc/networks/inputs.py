@@ -1,0 +1,16 @@
+"""What a network is given: features of points, or on a grid those of its axes where they depend on one axis each."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class AxisFeatures(NamedTuple):
+    """The features of a grid that depend on one of its axes alone."""
+
+    values: Tensor  # (coordinates on the axis, columns)
+    columns: Tensor  # (columns,) their places among all features
+
+
+# `(n, width)` of any points, or one entry per axis of a grid, in coordinate order.
+Features = Tensor | list[AxisFeatures]

@@ -1,0 +1,87 @@
+"""What fits need of a machine, and whether this one has it."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from posenc.gpus import GpuError, visible_gpus
+from posenc.plan.layers import ConfigError
+
+MEGABYTE = 1_000_000
+# Measured: Python with torch, and on top what CUDA's libraries take of the host's memory.
+PROCESS_MB, CUDA_MB = 600, 2500
+# A layer smaller than this gains nothing from a second thread.
+NUMBERS_PER_THREAD = 4096 * 128
+
+
+def gpus_here(device: str, environment: Mapping[str, str]) -> int:
+    """How many GPUs fits of this process may use. Raises ConfigError where the environment names one that is not there.
+
+    The driver is asked only where there is a sign of one, since its answer takes a while.
+    """
+    if device == "cpu":
+        return 0
+    try:
+        return len(visible_gpus(environment))
+    except GpuError as error:
+        raise ConfigError(str(error)) from None
+
+
+def check_device(device: str, precision: str, gpus: int, asked: int | None, slots: int) -> list[str]:
+    """Notes on how fits will run on this machine. Raises ConfigError where they cannot run as they are told to.
+
+    asked: GPUs that the command line or the profile counts, each for one fit.
+    """
+    if device == "cuda" and not gpus:
+        raise ConfigError(
+            "device = 'cuda': this machine shows no GPU (see nvidia-smi and CUDA_VISIBLE_DEVICES); use auto"
+        )
+    if precision == "tf32" and not gpus:
+        raise ConfigError("precision = 'tf32': only GPUs have it, and fits run on the CPU here; use auto or float32")
+    notes = []
+    if precision == "bf16" and not gpus and not has_bf16_units():
+        notes.append("precision bf16: this processor has no units for it; fits will be slower than in float32")
+    if gpus and asked is not None and asked > gpus * slots:
+        notes.append(
+            f"{asked} fits on GPUs at once were asked for; {gpus} GPU{'s' if gpus > 1 else ''} with slots_per_gpu"
+            f" {slots} take {gpus * slots}: the others wait for their turn"
+        )
+    return notes
+
+
+def has_bf16_units(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the kernel lists units for bfloat16 matrices. Torch would say, too, but costs seconds to import."""
+    try:
+        flags = cpuinfo.read_text().split()
+    except OSError:
+        return False
+    return bool({"avx512_bf16", "amx_bf16"} & set(flags))
+
+
+def free_memory_mb() -> int:
+    """Memory that jobs may take together: what is free now, within the limit of a container."""
+    free = psutil.virtual_memory().available
+    folder = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError):  # no such limit
+        free = min(free, int((folder / "memory.max").read_text()) - int((folder / "memory.current").read_text()))
+    return max(1, free // MEGABYTE)
+
+
+def fit_memory_mb(spec: Mapping[str, Any], size: int, on_gpu: bool) -> int:
+    """Host memory of one fit: features and their bf16 copy, and what the layers keep for the backward pass, in float32.
+
+    spec: of the combination; size: side of the picture in pixels, of which every second is observed per axis.
+    """
+    points = (size // 2) ** 2
+    features, network = spec["encoding"].get("features", 0), spec["network"]
+    kept = points * (6 * features + 10 * network["depth"] * network["width"])
+    return PROCESS_MB + CUDA_MB * on_gpu + kept // MEGABYTE
+
+
+def threads_per_fit(spec: Mapping[str, Any], size: int, cores: int, fits: int) -> int:
+    """One, since fits side by side use the cores best; more where there are fewer fits than cores, and large ones."""
+    large = (size // 2) ** 2 * spec["network"]["width"] >= NUMBERS_PER_THREAD
+    return max(1, cores // fits) if large else 1

@@ -1,0 +1,130 @@
+"""What a long fit has reached so far, kept outside its outputs, so that a killed job goes on instead of anew."""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from posenc.files import write_bytes
+from posenc.training.adam import Adam
+from posenc.training.values import Fitted, Records
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class State:
+    """JSON-able facts and tensors of a fit under way."""
+
+    facts: dict[str, Any]
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Checkpoint:
+    """One file that is written now and then, read at the start and deleted at the end.
+
+    identity: everything that the state depends on (settings, code, signals, device). A file of another identity, or one
+    that cannot be read, is never used: the fit starts anew, and the log says why.
+    """
+
+    def __init__(self, path: str | Path, identity: Any, seconds_between: float) -> None:
+        self.path = Path(path)
+        self.identity = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        self.seconds_between = seconds_between
+        self.latest = time.monotonic()
+
+    def load(self) -> State | None:
+        """The state that was saved, on the CPU, or None where there is none to go on from."""
+        if not self.path.is_file():
+            return None
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                facts = json.loads(file.metadata()["facts"])
+                if file.metadata()["identity"] != self.identity:
+                    log.warning("%s is of other settings, code, signals or device: the fit starts anew", self.path)
+                    return None
+                return State(facts, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("%s cannot be read (%s): the fit starts anew", self.path, error)
+            return None
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self.latest >= self.seconds_between
+
+    def save(self, state: State) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        metadata = {"identity": self.identity, "facts": json.dumps(state.facts)}
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
+        write_bytes(self.path, save(tensors, metadata))
+        self.latest = time.monotonic()
+
+    def delete(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+class Progress:
+    """What a combination has reached: its finished signals, and now and then a checkpoint of those being fitted."""
+
+    def __init__(self, checkpoint: Checkpoint | None = None) -> None:
+        self.checkpoint = checkpoint
+        self.started = time.monotonic()
+        self.fitted = Fitted()
+        self.seconds_before = 0.0
+        self.running = checkpoint.load() if checkpoint else None
+        self.resumed = self.running is not None
+        if self.running:
+            facts, tensors = self.running.facts, self.running.tensors
+            self.seconds_before = facts["seconds"]
+            self.fitted = Fitted(facts["values"], below(tensors, "prediction/"), below(tensors, "weight/"))
+
+    @property
+    def done(self) -> set[str]:
+        """Names of the finished signals."""
+        return {row["signal"] for row in self.fitted.values}
+
+    def finish(self, fitted: Fitted) -> None:
+        self.fitted.add(fitted)
+
+    def forget(self) -> None:
+        """The outputs are written: nothing is left to go on from."""
+        if self.checkpoint:
+            self.checkpoint.delete()
+
+    def offer(self, network: nn.Module, optimizer: Adam, records: Records, step: int) -> None:
+        """Save the state after an update, if the last saving was long enough ago."""
+        if self.checkpoint and self.checkpoint.is_due():
+            facts = {
+                "seconds": self.seconds_before + time.monotonic() - self.started,
+                "values": self.fitted.values,
+                "running": {"names": records.names, "step": step, "values": records.values},
+            }
+            tensors = {f"adam/{name}": tensor for name, tensor in optimizer.state().items()}
+            tensors |= {f"network/{name}": tensor for name, tensor in network.state_dict().items()}
+            tensors |= {f"prediction/{name}": pixels for name, pixels in self.fitted.predictions.items()}
+            tensors |= {f"weight/{name}": tensor for name, tensor in self.fitted.weights.items()}
+            self.checkpoint.save(State(facts, tensors))
+            log.info("saved to go on from step %d", step)
+
+    def resume(self, network: nn.Module, optimizer: Adam, records: Records) -> int:
+        """Put back the state of these signals, if they are those that were under way; the number of updates done."""
+        running, self.running = self.running, None
+        if running is None or running.facts["running"]["names"] != records.names:
+            return 0
+        network.load_state_dict(below(running.tensors, "network/"))
+        optimizer.put_back(below(running.tensors, "adam/"))
+        records.put_back(running.facts["running"]["values"])
+        step: int = running.facts["running"]["step"]
+        log.info("going on after step %d", step)
+        return step
+
+
+def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
