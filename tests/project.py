@@ -103,7 +103,7 @@ def edit_words(path: Path) -> None:
 
 def environment(**additions: str) -> dict[str, str]:
     """This process's environment without what would steer a run."""
-    steering = ("POSENC_DATA", "POSENC_RUN", "PYTHONPATH", "SNAKEMAKE_PROFILE")
+    steering = ("POSENC_DATA", "POSENC_RUN", "PYTHONPATH", "SNAKEMAKE_PROFILE", "CUDA_VISIBLE_DEVICES")
     return {key: value for key, value in os.environ.items() if key not in steering} | additions
 
 
@@ -129,6 +129,16 @@ def planned(run: subprocess.CompletedProcess[str]) -> dict[str, int]:
 
 def dry_run(folder: Path, *arguments: str, **additions: str) -> dict[str, int]:
     return planned(snakemake(folder, "-n", *arguments, **additions))
+
+
+def with_driver(folder: Path, gpus: int) -> str:
+    """A PATH on which `nvidia-smi` answers for so many GPUs; their UUIDs are GPU-fake-0, GPU-fake-1, ..."""
+    folder.mkdir()
+    lines = "".join(f"{i}, GPU-fake-{i}, Fake card\n" for i in range(gpus))
+    program = folder / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{lines}END\n")
+    program.chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
 
 
 # ---- what a change leads to

@@ -98,11 +98,16 @@ def own_gpu(device: str, slots_per_gpu: int = 1, folder: Path | None = None) -> 
         yield gpus[0]
         return
     gpu, lock = take_one(gpus, slots_per_gpu, folder or lease_folder())
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["CUDA_VISIBLE_DEVICES"] = gpu.uuid  # whatever order CUDA counts in
     try:
         yield gpu
     finally:
         lock.release()
+        if before is None:
+            del os.environ["CUDA_VISIBLE_DEVICES"]
+        else:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
 def take_one(gpus: Sequence[Gpu], slots_per_gpu: int, folder: Path) -> tuple[Gpu, FileLock]:

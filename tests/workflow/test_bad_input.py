@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from PIL import Image
-from project import copy_project, planned, snakemake
+from project import copy_project, planned, snakemake, with_driver
 
 
 class Case(NamedTuple):
@@ -106,6 +106,12 @@ CASES = {
         "experiments: {image_natural: {signals: {size: 4000}}}\n",
         ("experiments.image_natural.signals", "0 bundled pictures", "lower size or shrink"),
     ),
+    # What this machine lacks.
+    "no GPU": Case("--config", "device=cuda", ("device = 'cuda': this machine shows no GPU", "use auto")),
+    "a precision without its GPU": Case("--config", "precision=tf32", ("precision = 'tf32': only GPUs have it",)),
+    "a GPU masked that is not there": Case(
+        "CUDA_VISIBLE_DEVICES", "0,5", ("CUDA_VISIBLE_DEVICES=0,5: '5' names no GPU", "there are 0 (GPU-fake-0)")
+    ),
     # Folders of pictures: what `content` names is put beside three good pictures.
     "folder missing": Case("folder", "missing", ("config.yaml: data.folder = '", "no such folder")),
     "folder in the environment missing": Case("POSENC_DATA", "missing", ("POSENC_DATA = '", "no such folder")),
@@ -167,6 +173,9 @@ def refused(case: Case, folder: Path) -> subprocess.CompletedProcess[str]:
             return snakemake(folder, "--configfile", "mine.yaml")
         case "--config":
             return snakemake(folder, "--config", *(["preset=smoke"] if smoke else []), case.content)
+        case "CUDA_VISIBLE_DEVICES":
+            (folder / "config.yaml").write_text(smoke)
+            return snakemake(folder, PATH=with_driver(folder / "bin", 1), CUDA_VISIBLE_DEVICES=case.content)
         case "POSENC_DATA":
             (folder / "config.yaml").write_text(smoke)
             return snakemake(folder, POSENC_DATA=str(folder_with(case.content, folder)))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 import psutil
 import pytest
-from project import change_config, command, copy_project, environment, snakemake
+from project import change_config, command, copy_project, environment, snakemake, with_driver
 
 FITS = "results/smoke/fits"
 # Two experiments of seven fits, which is enough to be interrupted twice.
@@ -143,8 +143,10 @@ def test_the_same_command_ends_with_the_same_records(story: Story, finished: Pat
 
 @pytest.mark.skipif(any(Path("/dev").glob("nvidia[0-9]*")), reason="needs a machine without CUDA")
 def test_a_fault_is_said_with_its_reason(tmp_path: Path) -> None:
+    """A driver that shows a GPU which torch cannot use."""
     folder = copy_project(tmp_path / "posenc")
-    failed = snakemake(folder, RECORDS[1], "--config", "preset=smoke", "device=cuda")
+    path = with_driver(tmp_path / "bin", 1)
+    failed = snakemake(folder, RECORDS[1], "--config", "preset=smoke", "device=cuda", PATH=path)
     assert failed.returncode != 0
     assert "torch sees no CUDA device; use device: auto or cpu" in failed.stderr
     assert "2 jobs failed, 1 of 4 done" in failed.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from project import READERS, copy_project, dry_run, everything, planned, snakemake
+from project import READERS, copy_project, dry_run, everything, planned, snakemake, with_driver
 
 # Put where Python finds it on start: ends the process where torch is imported, also where that would be caught.
 GUARD = """
@@ -103,3 +103,15 @@ def test_the_list_reads_like_a_menu(fresh: Path) -> None:
 def test_the_workflow_has_no_lint(fresh: Path) -> None:
     run = snakemake(fresh, "--lint")
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_more_gpus_than_there_are_is_said_where_there_are_any(fresh: Path, tmp_path: Path) -> None:
+    arguments = ("-n", "fits", "--config", "preset=smoke", "slots_per_gpu=2", "--resources")
+    said = "fits on GPUs at once were asked for"
+    assert said not in snakemake(fresh, *arguments, "gpu=9").stderr
+    path = with_driver(tmp_path / "bin", 2)
+    assert said not in snakemake(fresh, *arguments, "gpu=4", PATH=path).stderr
+    many = snakemake(fresh, *arguments, "gpu=9", PATH=path)
+    assert planned(many)["fit"] == 16
+    assert f"9 {said}; 2 GPUs with slots_per_gpu 2 take 4" in many.stderr
+    assert said not in snakemake(fresh, *arguments, "gpu=9", PATH=path, CUDA_VISIBLE_DEVICES="").stderr
