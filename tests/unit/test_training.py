@@ -671,10 +671,20 @@ def test_a_named_precision_is_taken(wanted: str, monkeypatch: pytest.MonkeyPatch
     assert choose_precision(wanted, CPU) == wanted
 
 
-def test_tf32_is_taken_on_a_gpu_and_refused_on_a_processor() -> None:
+def test_tf32_is_taken_on_a_gpu_and_refused_on_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     assert choose_precision("tf32", CUDA) == "tf32"
     with pytest.raises(RuntimeError, match="precision: tf32 exists on CUDA devices only; use"):
         choose_precision("tf32", CPU)
+
+
+@pytest.mark.parametrize("wanted", ["tf32", "bf16"])
+def test_an_old_gpu_refuses_what_it_has_no_units_for(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Old card")
+    assert choose_precision("float32", CUDA) == choose_precision("auto", CUDA) == "float32"
+    with pytest.raises(RuntimeError, match=f"Old card has no units for {wanted}; use precision: auto or float32"):
+        choose_precision(wanted, CUDA)
 
 
 def test_cuda_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

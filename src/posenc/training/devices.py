@@ -26,6 +26,9 @@ def choose_precision(wanted: str, device: torch.device) -> str:
         return "bf16" if has_bf16_units(device) else "float32"
     if wanted == "tf32" and device.type == "cpu":
         raise RuntimeError("precision: tf32 exists on CUDA devices only; use precision: auto, float32 or bf16")
+    if wanted in ("tf32", "bf16") and device.type == "cuda" and not has_bf16_units(device):
+        name = torch.cuda.get_device_name(device)
+        raise RuntimeError(f"precision: {name} has no units for {wanted}; use precision: auto or float32")
     return wanted
 
 
