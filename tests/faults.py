@@ -22,7 +22,6 @@ THREE_FITS = {
     "experiments": {"image_scales": {"encodings": {"gaussian": {"sigma": {"of_nyquist": [0.05, 0.1, 0.2]}}}}},
 }
 THREE_FITS_RECORDS = "results/smoke/records/image_scales.parquet"
-RECORDS_SUMMARY = ("records", ".json")  # where and how long; folder and suffix
 
 # ---- runs and their processes
 
@@ -134,13 +133,16 @@ def undisturbed(folder: Path, *targets: str) -> Undisturbed:
 
 
 def results_of(folder: Path) -> dict[str, bytes]:
-    """Contents of all files below results/ by path; of those about the run (logs, times, hosts) only the path."""
-    files = [path for path in sorted((folder / "results").rglob("*")) if path.is_file()]
-    return {path.relative_to(folder).as_posix(): b"" if is_about_the_run(path) else path.read_bytes() for path in files}
+    """Contents of all files below results/ and reports/ by path; of those that tell of the run, the path alone."""
+    files = [path for place in ("results", "reports") for path in (folder / place).rglob("*") if path.is_file()]
+    names = {path.relative_to(folder).as_posix(): path for path in sorted(files)}
+    return {name: b"" if tells_of_the_run(name) else path.read_bytes() for name, path in names.items()}
 
 
-def is_about_the_run(path: Path) -> bool:
-    return path.suffix == ".log" or path.name == "provenance.json" or (path.parent.name, path.suffix) == RECORDS_SUMMARY
+def tells_of_the_run(name: str) -> bool:
+    """Times, hosts, durations stand in logs, provenance, summaries of records, and what is drawn from them."""
+    about = (".log", "/provenance.json")
+    return name.startswith("reports/") or name.endswith(about) or ("/records/" in name and name.endswith(".json"))
 
 
 def mistakable(results: Mapping[str, bytes], right: Mapping[str, bytes]) -> list[str]:
