@@ -10,6 +10,12 @@ reproduce: $(READY)  ## regenerate every table and figure: reports/<preset>/inde
 test: $(READY)  ## all tests
 	.venv/bin/python -m pytest
 
+# ROUNDS=n: how many rounds.
+ROUNDS ?= 20
+
+soak: $(READY)  ## kill smoke runs at random until they end, and compare: 20 rounds in about 15 min
+	.venv/bin/python tests/soak.py --rounds $(ROUNDS)
+
 check: $(READY)  ## formatting, types and workflow lint
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
@@ -30,4 +36,4 @@ $(READY): envs/requirements.txt pyproject.toml
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-.PHONY: reproduce test check docs help
+.PHONY: reproduce test soak check docs help

@@ -4,11 +4,13 @@ import sys
 
 sys.path.insert(0, os.path.join(workflow.basedir, "src"))
 
-from posenc.plan.runs import one_run_at_a_time, tell_jobs
+from posenc.plan import runs
 from posenc.plan.workflow import plan_for_snakemake
 
 # Scripts run in processes of their own.
-tell_jobs(sys.path[0])
+runs.tell_jobs(sys.path[0])
+if workflow.is_main_process:
+    runs.end_if_unwritable([".snakemake"])
 # config.yaml and what the command line says, validated together; a mistake ends here.
 PLAN = plan_for_snakemake(workflow)
 
@@ -33,4 +35,8 @@ include: "workflow/rules/claims.smk"
 
 
 onstart:
-    one_run_at_a_time()
+    runs.end_if_unwritable([PLAN.results, "results/signals", PLAN.reports])
+    runs.one_run_at_a_time()
+    runs.bring_dates_back(
+        {path for job in workflow.dag.needrun_jobs() for path in job.input}
+    )

@@ -7,10 +7,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER = Path("workflow/papers/fourier_features")
@@ -58,6 +61,22 @@ def copy_run(run: Path, folder: Path) -> Path:
     return Path(shutil.copytree(run, folder, symlinks=True))
 
 
+# ---- pictures
+
+
+def noise(height: int, width: int, channels: int = 3) -> Image.Image:
+    values = np.random.default_rng(0).integers(256, size=(height, width, channels), dtype=np.uint8)
+    return Image.fromarray(values)
+
+
+def pictures(folder: Path, *names: str) -> Path:
+    """A folder with large enough pictures."""
+    folder.mkdir()
+    for name in names:
+        noise(130, 140).save(folder / name)
+    return folder
+
+
 # ---- edits
 
 
@@ -89,6 +108,14 @@ def edit_code(path: Path, function: str) -> None:
     lines = text.splitlines(keepends=True)
     lines.insert(body[0].lineno - 1, " " * body[0].col_offset + "edited = 1\n")
     path.write_text("".join(lines))
+
+
+def date(year: int, *places: Path) -> None:
+    """Date files and folders, with all that is in them, to the start of a year."""
+    seconds = datetime(year, 1, 1).timestamp()
+    for place in places:
+        for path in (place, *place.rglob("*")):
+            os.utime(path, (seconds, seconds), follow_symlinks=False)
 
 
 def edit_words(path: Path) -> None:

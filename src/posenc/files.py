@@ -1,5 +1,6 @@
 """Writing files so that a half-written one is never taken for a result, and equal content gives equal bytes."""
 
+import glob
 import io
 import json
 import os
@@ -12,14 +13,28 @@ import numpy as np
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write by an atomic rename."""
+    """Write by an atomic rename. What an earlier writer of this file left when it was killed goes.
+
+    Every process has a temporary file of its own: of two writers one may fail, but none renames what the other writes.
+    """
     path = Path(path)
+    remove_leftovers(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_bytes(content)
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = str(path)  # a full disk shows in `write`, which does not say where
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Remove the temporary files of writers of this file that were killed."""
+    path = Path(path)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.[0-9]*"):
+        left.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, content: Any) -> None:

@@ -1,14 +1,17 @@
 """What every workflow script does around its one call: a log file, and an end when Snakemake is gone."""
 
+import errno
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeGuard
 
 import psutil
 
@@ -19,16 +22,50 @@ SECONDS_BETWEEN_LOOKS = 0.2
 def job(log_path: str) -> Iterator[None]:
     """Send logging, and the traceback of a failure, to the job's log file."""
     end_with(os.environ.get("POSENC_RUN"))
-    Path(log_path).parent.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(
-        filename=log_path, filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
-    )
-    logging.captureWarnings(True)
+    try:
+        log_to(log_path)
+    except OSError as error:
+        sys.exit(reason(error))
     try:
         yield
     except Exception as error:
-        logging.exception("failed")
-        sys.exit(f"{type(error).__name__}: {error} (details in {log_path})")
+        logging.error(reason(error), exc_info=not is_full(error))
+        sys.exit(reason(error) if is_full(error) else f"{reason(error)} (details in {log_path})")
+
+
+def reason(error: Exception) -> str:
+    """What a person is told of a failure."""
+    if is_full(error):
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{where}; free some space there, then run the same command again"
+    return f"{type(error).__name__}: {error}"
+
+
+def is_full(error: Exception) -> TypeGuard[OSError]:
+    """Whether it says that a disk or a quota is used up."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def log_to(path: str) -> None:
+    """Begin the log file, and send logging and warnings there. A disk that is full shows here, before the work."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        Path(path).write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+    except OSError as error:
+        error.filename = path
+        raise
+    logging.basicConfig(
+        handlers=[LogFile(path)], level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
+    )
+    logging.captureWarnings(True)
+
+
+class LogFile(logging.FileHandler):
+    """A line that cannot be written is lost, and the job goes on: where a disk is full, its outputs will say so."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
 
 
 def end_with(run: str | None) -> None:

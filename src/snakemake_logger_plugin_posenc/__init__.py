@@ -58,14 +58,17 @@ class LogHandler(LogHandlerBase):
         self.default = ColorizingTextHandler(nocolor, self.stream)
         self.default.setFormatter(DefaultFormatter(quiet, settings.show_failed_logs))
         self.redraws = self.default.is_tty and os.environ.get("TERM") != "dumb"
+        # Snakemake's log file on a full disk would print a traceback for each of its lines.
+        logging.raiseExceptions = False
         self.began = time.time()
-        self.executing = self.interrupted = False
+        self.executing = self.interrupted = self.full = False
         self.progress: Progress | None = None  # from when the jobs are known
         self.names: dict[int, tuple[str, str]] = {}  # job -> what it is called, its rule with wildcards
         self.reported = float("-inf")
         self.closed = threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
+        self.full |= record.levelno >= logging.WARNING and lines.says_full(record.getMessage())
         try:
             if self.as_default or not self.takes(record):
                 self.default.emit(record)
@@ -166,7 +169,7 @@ class LogHandler(LogHandlerBase):
                 progress = self.progress
                 failed = [self.names[job][0] for job in progress.failures]
                 elapsed = time.time() - self.began
-                self.say(lines.conclusion(progress.done, progress.total, failed, elapsed))
+                self.say(lines.conclusion(progress.done, progress.total, failed, elapsed, self.full))
         finally:
             self.release()
         super().close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 
@@ -44,9 +45,16 @@ def status(done: int, total: int, failed: int, elapsed: float, left: float | Non
     return text + (f"; running: {', '.join(running[:2])}{more}" if running else "")
 
 
-def conclusion(done: int, total: int, failed: Sequence[str], elapsed: float) -> str:
+def says_full(message: str) -> bool:
+    """Whether Snakemake ran out of space for its own notes; it then advises on permissions."""
+    return any(os.strerror(code) in message for code in (errno.ENOSPC, errno.EDQUOT))
+
+
+def conclusion(done: int, total: int, failed: Sequence[str], elapsed: float, full: bool = False) -> str:
     """The last words of a run. Jobs that failed are named again: their reports may be far above."""
     again = "run the same command to continue"
+    if full:
+        again = f"no space is left for Snakemake's notes in .snakemake: free some, then {again}"
     if failed:
         head = f"failed: {jobs(len(failed))} failed, {done} of {total} done in {duration(elapsed)}; {again}"
         return "\n".join([head, *(f"  failed: {name}" for name in failed)])

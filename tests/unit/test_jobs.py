@@ -30,8 +30,47 @@ def test_a_failure_is_one_line_and_its_traceback_in_the_log(tmp_path: Path) -> N
     failed = job(code, log)
     out, err = failed.communicate(timeout=30)
     assert (failed.returncode, out, err) == (1, "", f"ValueError: of no use (details in {log})\n")
+    assert log.read_text().startswith(f"process {failed.pid} on ")
     assert "INFO step 1" in log.read_text()
     assert "Traceback" in log.read_text()
+
+
+def test_a_full_disk_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    log = tmp_path / "fit.log"
+    code = (
+        "import errno, os, sys; from posenc.jobs import job\n"
+        "with job(sys.argv[1]): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'values.csv')"
+    )
+    failed = job(code, log)
+    out, err = failed.communicate(timeout=30)
+    said = "No space left on device: values.csv; free some space there, then run the same command again\n"
+    assert (failed.returncode, out, err) == (1, "", said)
+    assert log.read_text().endswith(f"ERROR {said}")
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_job_on_a_full_disk_does_not_begin(tmp_path: Path) -> None:
+    log = tmp_path / "fit.log"
+    log.symlink_to("/dev/full")
+    failed = job("import sys; from posenc.jobs import job\nwith job(sys.argv[1]): print('in')", log)
+    out, err = failed.communicate(timeout=30)
+    assert (failed.returncode, out) == (1, "")
+    assert err == f"No space left on device: {log}; free some space there, then run the same command again\n"
+
+
+def test_a_log_that_finds_no_more_space_does_not_end_its_job(tmp_path: Path) -> None:
+    log = tmp_path / "fit.log"
+    code = (
+        "import logging, resource, sys; from posenc.jobs import job\n"
+        "with job(sys.argv[1]):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "    logging.info('x' * 2000); print('done')"
+    )
+    process = job(code, log)
+    assert process.communicate(timeout=30) == ("done\n", "")
+    assert process.returncode == 0
+    assert log.stat().st_size == 1000
 
 
 def test_without_a_run_a_job_stays(tmp_path: Path) -> None:

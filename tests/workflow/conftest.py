@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from faults import THREE_FITS, THREE_FITS_RECORDS, Undisturbed, undisturbed
 from project import change_config, copy_project, snakemake
 
 
@@ -18,6 +19,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = snakemake(folder)
     assert run.returncode == 0, run.stderr[-4000:]
     return folder
+
+
+@pytest.fixture(scope="session")
+def three_fits(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """A run of three fits and the collecting of their records. Its folder is to be looked at only, too."""
+    folder = copy_project(tmp_path_factory.mktemp("undisturbed") / "posenc")
+    change_config(folder, THREE_FITS)
+    return undisturbed(folder, THREE_FITS_RECORDS)
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
-from PIL import Image
-from project import copy_project, planned, snakemake, with_driver
+from project import copy_project, noise, pictures, planned, snakemake, with_driver
 
 
 class Case(NamedTuple):
@@ -124,19 +122,6 @@ CASES = {
         "folder", "small.png", ("small.png: 100 x 100 px", "smaller than the crop of 128 x 128 px", "lower size to 24")
     ),
 }
-
-
-def noise(height: int, width: int, channels: int = 3) -> Image.Image:
-    values = np.random.default_rng(0).integers(256, size=(height, width, channels), dtype=np.uint8)
-    return Image.fromarray(values)
-
-
-def pictures(folder: Path, *names: str) -> Path:
-    """A folder with large enough pictures."""
-    folder.mkdir()
-    for name in names:
-        noise(130, 140).save(folder / name)
-    return folder
 
 
 def folder_with(kind: str, place: Path) -> Path:

@@ -3,20 +3,18 @@
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 import psutil
 import pytest
-from project import change_config, command, copy_project, environment, snakemake, with_driver
+from faults import jobs_of, left_after_2_s, started, wait_until
+from project import change_config, copy_project, snakemake, with_driver
 
 FITS = "results/smoke/fits"
 # Two experiments of seven fits, which is enough to be interrupted twice.
 RECORDS = ("results/smoke/records/image_text.parquet", "results/smoke/records/image_scales.parquet")
-PATIENCE_S = 120
 
 
 class Story(NamedTuple):
@@ -25,47 +23,13 @@ class Story(NamedTuple):
     folder: Path
     second: subprocess.CompletedProcess[str]  # while the first was at work
     first_went_on: bool
-    orphans: dict[str, list[psutil.Process]]  # job processes 2 s after a kill, by kind of kill
+    orphans: dict[str, list[psutil.Process]]  # processes 2 s after a kill, by kind of kill
     kept: dict[str, dict[Path, int]]  # finished values and their inodes when killed, by kind of kill
     last: subprocess.CompletedProcess[str]
 
 
-def jobs_of(folder: Path, script: str = "") -> list[psutil.Process]:
-    """Processes that run a script of this folder's workflow."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if any(word.startswith(f"{folder}/.snakemake/scripts") and word.endswith(script) for word in words):
-            found.append(process)
-    return found
-
-
 def values_in(folder: Path) -> dict[Path, int]:
     return {path.relative_to(folder): path.stat().st_ino for path in folder.glob(f"{FITS}/**/values.csv")}
-
-
-def wait_until(true: Callable[[], object], run: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not true():
-        assert run.poll() is None, "the run has ended"
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
-
-
-def started(folder: Path, *targets: str) -> subprocess.Popen[bytes]:
-    """A run in a process group of its own, as a terminal starts it."""
-    with (folder / "run.log").open("ab") as log:
-        return subprocess.Popen(
-            command(*targets), cwd=folder, env=environment(), stdout=log, stderr=log, start_new_session=True
-        )
-
-
-def left_after_2_s(processes: list[psutil.Process]) -> list[psutil.Process]:
-    _, alive = psutil.wait_procs(processes, timeout=2)
-    left = [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
-    for process in left:  # a test that fails must not leave them running
-        process.kill()
-    return left
 
 
 @pytest.fixture(scope="module")
@@ -79,20 +43,18 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     second = snakemake(folder, *RECORDS)
     first_went_on = run.poll() is None
     wait_until(lambda: jobs_of(folder, "fit.py"), run)
-    jobs = jobs_of(folder)
     kept["all"] = values_in(folder)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
-    orphans["all"] = left_after_2_s(jobs)
+    orphans["all"] = left_after_2_s(folder)
 
     run = started(folder, *RECORDS)
     before = len(values_in(folder))
     wait_until(lambda: len(values_in(folder)) > before and jobs_of(folder, "fit.py"), run)
-    jobs = jobs_of(folder)
     kept["Snakemake alone"] = values_in(folder)
     run.kill()
     run.wait()
-    orphans["Snakemake alone"] = left_after_2_s(jobs)
+    orphans["Snakemake alone"] = left_after_2_s(folder)
 
     return Story(folder, second, first_went_on, orphans, kept, snakemake(folder, *RECORDS))
 
@@ -119,7 +81,7 @@ def test_a_long_fit_ends_with_its_run(tmp_path: Path) -> None:
     run.kill()
     run.wait()
     assert fits
-    assert left_after_2_s(fits) == []
+    assert left_after_2_s(folder) == []
 
 
 @pytest.mark.parametrize("kind", ["all", "Snakemake alone"])

@@ -11,6 +11,7 @@ from project import (
     PAPER,
     change_config,
     copy_run,
+    date,
     downstream,
     dry_run,
     edit_code,
@@ -68,9 +69,19 @@ def touch_everything(folder: Path) -> None:
         os.utime(path)
 
 
+def dated_against_the_order(folder: Path) -> None:
+    """Every step of the way is dated later than what was made from it; sources last of all."""
+    date(2100, folder)
+    for year, place in enumerate(("reports", "results/smoke/records", "results/smoke/fits", "results/signals"), 2001):
+        date(year, folder / place)
+
+
 CASES = {
     "nothing": Case(lambda folder: None, {}),
     "every file touched": Case(touch_everything, {}),
+    "a clock far ahead of every file": Case(lambda folder: date(1960, folder), {}),
+    "a clock far behind every file": Case(lambda folder: date(2100, folder), {}),
+    "results older than what they were made from": Case(dated_against_the_order, {}),
     # Settings
     "one more sigma": Case(
         experiment("image_text", encodings={"gaussian": {"sigma": [1, 2, 4]}}), refit(1, "image_text")

@@ -2,6 +2,10 @@
 
 import os
 import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -28,3 +32,46 @@ def one_run_at_a_time(folder: Path = Path(".snakemake")) -> None:
     except Timeout:
         sys.exit("posenc: another run is at work in this folder; wait for it, or stop it first")
     _held.append(lock)
+
+
+def end_if_unwritable(folders: Iterable[str]) -> None:
+    """End with one message, before any job, where nothing can be written in these folders or in what will hold them."""
+    faults = {folder: fault for folder in folders if (fault := writing_fault(Path(folder)))}
+    if faults:
+        sys.exit(
+            "posenc: nothing was started, because these folders cannot be written:\n"
+            + "".join(f"  {folder}: {fault}\n" for folder, fault in faults.items())
+            + "make them writable, or free some space there; then run the same command again"
+        )
+
+
+def writing_fault(folder: Path) -> str | None:
+    """Why a file cannot be made and filled there. Tried, since root passes permission bits; it never has a name."""
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing, buffering=0) as file:
+            file.write(bytes(4096))
+    except OSError as error:
+        return error.strerror
+    return None
+
+
+def bring_dates_back(files: Iterable[str]) -> None:
+    """Give the present date to files of this folder that are dated ahead of the clock; end with a message for others.
+
+    Snakemake throws away what a job made from a file that is dated later. Nothing else hangs on dates: whether a file
+    has changed is told by its content.
+    """
+    for path in files:
+        if not os.path.lexists(path) or (date := os.lstat(path).st_mtime) <= time.time():
+            continue
+        if not Path(path).absolute().is_relative_to(Path.cwd()):
+            sys.exit(
+                f"posenc: nothing was started, because {path} is dated {minute(date)}, and this machine's clock stands "
+                f"at {minute(time.time())}: set the clock, or give such files the present date with `touch`"
+            )
+        os.utime(path, follow_symlinks=False)
+
+
+def minute(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
