@@ -4,11 +4,13 @@ import sys
 
 sys.path.insert(0, os.path.join(workflow.basedir, "src"))
 
+from posenc.plan import slurm
 from posenc.plan.runs import one_run_at_a_time, tell_jobs
 from posenc.plan.workflow import plan_for_snakemake
 
 # Scripts run in processes of their own.
 tell_jobs(sys.path[0])
+slurm.leave_marks_to_the_run(workflow)
 # config.yaml and what the command line says, validated together; a mistake ends here.
 PLAN = plan_for_snakemake(workflow)
 
@@ -34,3 +36,4 @@ include: "workflow/rules/claims.smk"
 
 onstart:
     one_run_at_a_time()
+    slurm.begin(workflow)

@@ -28,7 +28,9 @@ rule fit:
     # Jobs that run elsewhere count no cores of this machine.
     threads: lambda wildcards: PLAN.fit_threads(wildcards, workflow.resource_settings.cores or 1)
     resources:
+        # A cluster's retry gets more of both.
         mem_mb=PLAN.fit_memory_mb,
+        runtime=lambda wildcards, attempt: 120 * attempt,
         gpu=PLAN.gpus_per_fit,
     params:
         combination=PLAN.fit_spec,
