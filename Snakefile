@@ -7,10 +7,11 @@ sys.path.insert(0, os.path.join(workflow.basedir, "src"))
 from posenc.plan import slurm
 from posenc.plan.runs import one_run_at_a_time, tell_jobs
 from posenc.plan.workflow import plan_for_snakemake
+from snakemake.persistence import PersistenceBase
 
 # Scripts run in processes of their own.
 tell_jobs(sys.path[0])
-slurm.leave_marks_to_the_run(workflow)
+slurm.leave_marks_to_the_run(workflow, PersistenceBase)
 # config.yaml and what the command line says, validated together; a mistake ends here.
 PLAN = plan_for_snakemake(workflow)
 

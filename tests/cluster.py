@@ -112,9 +112,9 @@ class Cluster:
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
 
     def jobs(self, folder: Path, states: str = "PENDING,RUNNING,COMPLETING") -> dict[str, dict[str, str]]:
-        """Jobs that were sent from a folder, by number: state, reason, memory and what it is."""
-        fields = ("number", "state", "reason", "memory", "what", "folder")
-        listed = self.ask("squeue", "--noheader", f"--states={states}", "--format=%i|%T|%r|%m|%k|%Z")
+        """Jobs that were sent from a folder, by number: state, reason, memory, time limit and what it is."""
+        fields = ("number", "state", "reason", "memory", "limit", "what", "folder")
+        listed = self.ask("squeue", "--noheader", f"--states={states}", "--format=%i|%T|%r|%m|%l|%k|%Z")
         found = [dict(zip(fields, line.split("|"), strict=True)) for line in listed.splitlines()]
         return {job["number"]: job for job in found if job["folder"] == str(folder)}
 

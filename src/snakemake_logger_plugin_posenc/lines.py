@@ -37,7 +37,13 @@ def plan(planned: Mapping[str, int]) -> str:
 
 
 def status(
-    done: int, total: int, failed: int, elapsed: float, left: float | None, running: Sequence[str], verb: str = "running"
+    done: int,
+    total: int,
+    failed: int,
+    elapsed: float,
+    left: float | None,
+    running: Sequence[str],
+    verb: str = "running",
 ) -> str:
     """E.g. `37/96 jobs (39 %), 1 min 52 s elapsed, about 3 min left; running: fit coffee`."""
     text = f"{done}/{total} jobs ({100 * done // total} %)" + (f", {failed} failed" if failed else "")
