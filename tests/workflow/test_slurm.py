@@ -27,6 +27,7 @@ class Fit(NamedTuple):
     process: psutil.Process
     job: str
     gpus: str | None
+    ends_with: psutil.Process  # the process that it watches
 
 
 class Story(NamedTuple):
@@ -36,6 +37,7 @@ class Story(NamedTuple):
     logs: list[str]
     # The first run: a fit is killed, and the node drained.
     pair: list[Fit]  # at work at the same time
+    parents: list[psutil.Process]  # of the pair
     queue: Jobs  # at that moment
     details: str  # of one of the two
     first_try: dict[str, str]
@@ -92,7 +94,8 @@ def fits_at_work(folder: Path) -> list[Fit]:
             words = process.cmdline()
             if any(word.startswith(f"{folder}/.snakemake/scripts") and word.endswith("fit.py") for word in words):
                 given = process.environ()
-                found.append(Fit(process, given["SLURM_JOB_ID"], given.get("CUDA_VISIBLE_DEVICES")))
+                watched = psutil.Process(int(given["POSENC_RUN"]))
+                found.append(Fit(process, given["SLURM_JOB_ID"], given.get("CUDA_VISIBLE_DEVICES"), watched))
         except psutil.Error:  # it has just ended
             pass
     return found
@@ -120,6 +123,7 @@ def story(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Story:
     first = Run(folder, cluster, *arguments)
     first.wait_until(lambda: len(fits_at_work(folder)) == 2)
     pair, queue = fits_at_work(folder), cluster.jobs(folder)
+    parents = [psutil.Process(fit.process.ppid()) for fit in pair]
     killed = pair[0]
     details = cluster.details(killed.job)
     first_try = queue[killed.job]
@@ -162,7 +166,7 @@ def story(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Story:
     cluster.ask("scancel", own.strip())
     logs = [run.log.read_text() for run in (first, second, third)]
     return Story(
-        folder, logs, pair, queue, details, first_try, second_try, drained, stopped, left,
+        folder, logs, pair, parents, queue, details, first_try, second_try, drained, stopped, left,
         orphans, ended_alone, orphans_later, cluster.details(requeued), status, own_state,
     )  # fmt: skip
 
@@ -192,6 +196,11 @@ def test_each_fit_gets_a_gpu_of_its_own(story: Story) -> None:
     fits = [job for job in story.queue.values() if job["what"].startswith("rule_fit")]
     assert sorted(job["state"] for job in fits)[-3:] == ["PENDING", "RUNNING", "RUNNING"]
     assert {job["reason"] for job in fits if job["state"] == "PENDING"} <= {"Resources", "Priority"}
+
+
+def test_a_fit_ends_with_its_own_job(story: Story) -> None:
+    # Snakemake's process on the node, not the one on the login node, which is not there to be looked at.
+    assert [fit.ends_with for fit in story.pair] == story.parents
 
 
 def test_a_killed_fit_is_sent_again_with_more_memory_and_time(story: Story) -> None:
