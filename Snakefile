@@ -4,13 +4,15 @@ import sys
 
 sys.path.insert(0, os.path.join(workflow.basedir, "src"))
 
-from posenc.plan import runs
+from posenc.plan import runs, slurm
 from posenc.plan.workflow import plan_for_snakemake
+from snakemake.persistence import PersistenceBase
 
 # Scripts run in processes of their own.
 runs.tell_jobs(sys.path[0])
 if workflow.is_main_process:
     runs.end_if_unwritable([".snakemake"])
+slurm.leave_marks_to_the_run(workflow, PersistenceBase)
 # config.yaml and what the command line says, validated together; a mistake ends here.
 PLAN = plan_for_snakemake(workflow)
 
@@ -37,6 +39,7 @@ include: "workflow/rules/claims.smk"
 onstart:
     runs.end_if_unwritable([PLAN.results, "results/signals", PLAN.reports])
     runs.one_run_at_a_time()
+    slurm.begin(workflow)
     runs.bring_dates_back(
         {path for job in workflow.dag.needrun_jobs() for path in job.input}
     )

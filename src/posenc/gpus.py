@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -60,6 +60,8 @@ def visible_gpus(environment: Mapping[str, str]) -> list[Gpu]:
     Its entries are numbers in the driver's order, UUIDs or their beginnings, and MIG names; "", "-1" and "NoDevFiles"
     hide all. Raises GpuError for an entry that names no device: CUDA itself would silently stop reading there.
     """
+    if given_none(environment):
+        return []
     mask = environment.get("CUDA_VISIBLE_DEVICES")
     gpus = gpus_of_driver()
     if mask is None or not gpus:
@@ -68,6 +70,11 @@ def visible_gpus(environment: Mapping[str, str]) -> list[Gpu]:
     if entries[0] in ("", "-1", "NoDevFiles"):
         return []
     return [named(entry, gpus, mask) for entry in entries]
+
+
+def given_none(environment: Mapping[str, str]) -> bool:
+    """Whether this is a job that Slurm gave no GPU. Its node may show some all the same: they are other jobs'."""
+    return "SLURM_JOB_ID" in environment and "CUDA_VISIBLE_DEVICES" not in environment
 
 
 def named(entry: str, gpus: Sequence[Gpu], mask: str) -> Gpu:
@@ -92,18 +99,28 @@ def own_gpu(device: str, slots_per_gpu: int = 1, folder: Path | None = None) -> 
     """
     gpus = [] if device == "cpu" else visible_gpus(os.environ)
     if not gpus:
-        yield None
+        with cuda_shown("") if given_none(os.environ) else nullcontext():
+            yield None
         return
     if len(gpus) == 1 and any(name in os.environ for name in SCHEDULER_JOBS):
         yield gpus[0]
         return
     gpu, lock = take_one(gpus, slots_per_gpu, folder or lease_folder())
-    before = os.environ.get("CUDA_VISIBLE_DEVICES")
-    os.environ["CUDA_VISIBLE_DEVICES"] = gpu.uuid  # whatever order CUDA counts in
     try:
-        yield gpu
+        with cuda_shown(gpu.uuid):  # whatever order CUDA counts in
+            yield gpu
     finally:
         lock.release()
+
+
+@contextmanager
+def cuda_shown(devices: str) -> Iterator[None]:
+    """Let CUDA see these devices alone."""
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = devices
+    try:
+        yield
+    finally:
         if before is None:
             del os.environ["CUDA_VISIBLE_DEVICES"]
         else:

@@ -29,9 +29,11 @@ SHARED_FILES = "Assuming unrestricted shared filesystem usage."  # comes before 
 NOISE = re.compile(
     "Building DAG|Using shell|Select jobs to|Group jobs: inactive|(Conda env|Singularity cont).*: ignored"
     "|Storing|Retrieving|Finished (retrieval|upload)|Removing (local copy|temporary output)"
+    "|Job .* has been submitted with SLURM|Cleaning up SLURM log files"
     "|Touching|Write-protecting|Processed .* potential jobs|Updating checkpoint|DAG of jobs will be"
     "|Shutting down, this|Elapsed time: "
 )
+SLURM = "SLURM run ID: "  # jobs are sent to a cluster, where nobody here knows which of them run and which wait
 OUTPUT_MISSING = re.compile(r"Job (\d+)\s+completed successfully, but")  # has no event
 
 
@@ -61,7 +63,7 @@ class LogHandler(LogHandlerBase):
         # Snakemake's log file on a full disk would print a traceback for each of its lines.
         logging.raiseExceptions = False
         self.began = time.time()
-        self.executing = self.interrupted = self.full = False
+        self.executing = self.interrupted = self.full = self.sent_away = False
         self.progress: Progress | None = None  # from when the jobs are known
         self.names: dict[int, tuple[str, str]] = {}  # job -> what it is called, its rule with wildcards
         self.reported = float("-inf")
@@ -122,6 +124,7 @@ class LogHandler(LogHandlerBase):
             case None if record.levelno < logging.WARNING:
                 text = record.getMessage()
                 self.interrupted |= text.startswith("Terminating processes on user request")
+                self.sent_away |= text.startswith(SLURM)
                 return bool(NOISE.match(text)) if self.executing else text == SHARED_FILES
             case event:
                 missing = OUTPUT_MISSING.search(record.getMessage())
@@ -134,7 +137,8 @@ class LogHandler(LogHandlerBase):
         assert self.progress
         progress, failed, left = self.progress, len(self.progress.failures), self.progress.remaining(now)
         running = [self.names[job][0] for job in progress.running]
-        return lines.status(progress.done, progress.total, failed, now - self.began, left, running)
+        verb = "submitted" if self.sent_away else "running"
+        return lines.status(progress.done, progress.total, failed, now - self.began, left, running, verb)
 
     def say(self, text: str) -> None:
         self.clear()

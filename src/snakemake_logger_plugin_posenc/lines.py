@@ -37,12 +37,20 @@ def plan(planned: Mapping[str, int]) -> str:
     return f"{jobs(sum(planned.values()))} to do: " + ", ".join(f"{planned[rule]} {rule}" for rule in rules)
 
 
-def status(done: int, total: int, failed: int, elapsed: float, left: float | None, running: Sequence[str]) -> str:
+def status(
+    done: int,
+    total: int,
+    failed: int,
+    elapsed: float,
+    left: float | None,
+    running: Sequence[str],
+    verb: str = "running",
+) -> str:
     """E.g. `37/96 jobs (39 %), 1 min 52 s elapsed, about 3 min left; running: fit coffee`."""
     text = f"{done}/{total} jobs ({100 * done // total} %)" + (f", {failed} failed" if failed else "")
     text += f", {duration(elapsed)} elapsed, {time_left(left)}"
     more = f" and {len(running) - 2} more" if len(running) > 2 else ""
-    return text + (f"; running: {', '.join(running[:2])}{more}" if running else "")
+    return text + (f"; {verb}: {', '.join(running[:2])}{more}" if running else "")
 
 
 def says_full(message: str) -> bool:

@@ -96,7 +96,7 @@ def test_no_lease_without_a_device_or_on_the_cpu(driver: Callable[[int], None], 
     assert not (tmp_path / "leases").exists()
 
 
-def test_one_device_of_a_scheduler_is_taken_as_it_is(
+def test_what_a_scheduler_gave_is_taken_as_it_is(
     driver: Callable[[int], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver(3)
@@ -106,6 +106,13 @@ def test_one_device_of_a_scheduler_is_taken_as_it_is(
         assert gpu is not None
         assert (gpu.index, os.environ["CUDA_VISIBLE_DEVICES"]) == (1, "1")
     assert not (tmp_path / "leases").exists()
+    # None given: what the node shows belongs to other jobs.
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert gpus_here("auto", os.environ) == 0
+    with own_gpu("auto", folder=tmp_path / "leases") as gpu:
+        assert gpu is None
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
     # Several: a whole node was given to one Snakemake, whose jobs must share it out.
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,2")
     with own_gpu("auto", folder=tmp_path / "leases") as gpu:

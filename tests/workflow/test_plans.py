@@ -115,3 +115,13 @@ def test_more_gpus_than_there_are_is_said_where_there_are_any(fresh: Path, tmp_p
     assert planned(many)["fit"] == 16
     assert f"9 {said}; 2 GPUs with slots_per_gpu 2 take 4" in many.stderr
     assert said not in snakemake(fresh, *arguments, "gpu=9", PATH=path, CUDA_VISIBLE_DEVICES="").stderr
+
+
+def test_a_job_on_a_clusters_node_does_not_count_the_nodes_cores(tmp_path: Path) -> None:
+    # It was given the cores that it was sent off with.
+    folder = copy_project(tmp_path / "posenc")
+    with (folder / "Snakefile").open("a") as snakefile:
+        snakefile.write("\nprint(f'{CORES} cores to share')\n")
+    words = ("-n", "fits", "--config", "preset=smoke", "--cores", "64")
+    assert "64 cores to share" in snakemake(folder, *words).stdout
+    assert "\n1 cores to share" in "\n" + snakemake(folder, *words, "--mode", "remote").stdout

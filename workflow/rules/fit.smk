@@ -1,5 +1,8 @@
 # Fits: one job per combination. It trains a network on each signal of its experiment.
 
+# Jobs that run elsewhere count no cores of this machine; on its node such a job has those it was sent off with.
+CORES = workflow.is_main_process and workflow.resource_settings.cores or 1
+
 
 rule fits:
     """Stage: only the trained networks"""
@@ -25,10 +28,13 @@ rule fit:
         f"{PLAN.results}/logs/fit/{{experiment}}/{{encoding}}/{{network}}/seed={{seed}}.log",
     conda:
         "../../envs/environment.yaml"
-    # Jobs that run elsewhere count no cores of this machine.
-    threads: lambda wildcards: PLAN.fit_threads(wildcards, workflow.resource_settings.cores or 1)
+    threads: lambda wildcards: PLAN.fit_threads(wildcards, CORES)
     resources:
-        mem_mb=PLAN.fit_memory_mb,
+        # A cluster's retry gets more of both.
+        mem_mb=lambda wildcards, attempt: PLAN.fit_memory_mb(
+            wildcards, attempt, elsewhere=workflow.resource_settings.nodes is not None
+        ),
+        runtime=lambda wildcards, attempt: 120 * attempt,
         gpu=PLAN.gpus_per_fit,
     params:
         combination=PLAN.fit_spec,

@@ -13,6 +13,8 @@ from posenc.plan.layers import ConfigError
 MEGABYTE = 1_000_000
 # Measured: Python with torch, and on top what CUDA's libraries take of the host's memory.
 PROCESS_MB, CUDA_MB = 600, 2500
+# Measured: a cluster's job also holds two processes of Snakemake.
+SNAKEMAKE_MB = 300
 # A layer smaller than this gains nothing from a second thread.
 NUMBERS_PER_THREAD = 4096 * 128
 

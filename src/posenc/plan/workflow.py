@@ -11,7 +11,14 @@ from typing import Any
 from posenc.plan.combinations import Combination, combinations_of
 from posenc.plan.digests import code_digest, function_digest
 from posenc.plan.layers import ConfigError, Layer, read_layer, validate
-from posenc.plan.machine import check_device, fit_memory_mb, free_memory_mb, gpus_here, threads_per_fit
+from posenc.plan.machine import (
+    SNAKEMAKE_MB,
+    check_device,
+    fit_memory_mb,
+    free_memory_mb,
+    gpus_here,
+    threads_per_fit,
+)
 from posenc.plan.model import config_model
 from posenc.plan.papers import Artefact, Paper, papers_in
 from posenc.plan.pictures import SignalSet, Source, check_local_pictures, natural_source, signal_set
@@ -263,10 +270,11 @@ class Plan:
         """1 where fits run on a GPU, here or (`cuda`) on the machines that a cluster sends them to."""
         return int(self.config.device == "cuda" or self.gpus > 0)
 
-    def fit_memory_mb(self, wildcards: Any, attempt: int) -> int:
-        """Host memory of a fit; twice as much at the second attempt."""
+    def fit_memory_mb(self, wildcards: Any, attempt: int, elsewhere: bool) -> int:
+        """Host memory of a fit's job, here or on a cluster; twice as much at the second attempt."""
         size = self.experiments[wildcards.experiment].signals.size
-        return attempt * fit_memory_mb(self.fit_spec(wildcards), size, self.gpus_per_fit > 0)
+        fit = fit_memory_mb(self.fit_spec(wildcards), size, self.gpus_per_fit > 0)
+        return attempt * (fit + SNAKEMAKE_MB * elsewhere)
 
     def fit_threads(self, wildcards: Any, cores: int) -> int:
         size = self.experiments[wildcards.experiment].signals.size
