@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import errno
 import json
 import logging
 import math
@@ -33,7 +34,7 @@ from posenc.networks.inputs import Features
 from posenc.networks.mlp import MLP
 from posenc.plan.combinations import Combination
 from posenc.problems.grid import Grid, half_open
-from posenc.training import devices, loop
+from posenc.training import checkpoints, devices, loop
 from posenc.training.adam import Adam
 from posenc.training.checkpoints import Checkpoint, Progress
 from posenc.training.devices import choose_device, choose_precision, matrix_products
@@ -586,6 +587,32 @@ def test_a_damaged_checkpoint_is_left_and_that_is_said(
     assert "the fit starts anew" in caplog.text
     assert json.loads(Path(outputs["provenance"]).read_text())["resumed"] is False
     assert not path.exists()
+
+
+def test_a_state_that_cannot_be_saved_does_not_end_the_fit(
+    planned: Planned, signals: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    outputs = outputs_in(tmp_path / "fit")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "write_bytes", full)
+        fit_combination(spec_of(planned), signals, outputs, "cpu", checkpoint(tmp_path / "a"))
+    assert "the state could not be saved ([Errno 28] No space left on device)" in caplog.text
+    assert Path(outputs["values"]).is_file()
+
+
+def test_leftovers_of_a_killed_saving_go_with_the_checkpoint(
+    planned: Planned, signals: dict[str, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    (folder / ".a.4711").touch()
+    fit_combination(
+        spec_of(planned), signals, outputs_in(tmp_path / "fit"), "cpu", checkpoint(folder / "a", seconds=60)
+    )
+    assert list(folder.iterdir()) == []
 
 
 def test_a_short_fit_saves_nothing(planned: Planned, signals: dict[str, str], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from posenc.files import write_bytes
+from posenc.files import remove_leftovers, write_bytes
 from posenc.training.adam import Adam
 from posenc.training.values import Fitted, Records
 
@@ -60,13 +60,19 @@ class Checkpoint:
         return time.monotonic() - self.latest >= self.seconds_between
 
     def save(self, state: State) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """Write the state. Where that fails, on a full disk say, the fit goes on without, and the log says so."""
+        self.latest = time.monotonic()
         metadata = {"identity": self.identity, "facts": json.dumps(state.facts)}
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
-        write_bytes(self.path, save(tensors, metadata))
-        self.latest = time.monotonic()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(self.path, save(tensors, metadata))
+            log.info("saved the state, to go on from after a kill")
+        except OSError as error:
+            log.warning("the state could not be saved (%s): a killed fit would start from an earlier one", error)
 
     def delete(self) -> None:
+        remove_leftovers(self.path)
         self.path.unlink(missing_ok=True)
 
 
@@ -111,7 +117,6 @@ class Progress:
             tensors |= {f"prediction/{name}": pixels for name, pixels in self.fitted.predictions.items()}
             tensors |= {f"weight/{name}": tensor for name, tensor in self.fitted.weights.items()}
             self.checkpoint.save(State(facts, tensors))
-            log.info("saved to go on from step %d", step)
 
     def resume(self, network: nn.Module, optimizer: Adam, records: Records) -> int:
         """Put back the state of these signals, if they are those that were under way; the number of updates done."""
