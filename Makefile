@@ -21,10 +21,21 @@ check: $(READY)  ## formatting, types and workflow lint
 	.venv/bin/ruff check
 	.venv/bin/snakefmt --check Snakefile workflow/rules
 	.venv/bin/mypy
+	.venv/bin/mypy benchmarks
 	.venv/bin/snakemake --lint
 
-docs: $(READY)  ## renew docs/config.md and docs/config.schema.json from the configuration model
+docs: $(READY)  ## renew docs/config.md and docs/config.schema.json from the model, docs/benchmarks.md from its results
 	.venv/bin/python -m posenc.plan.documents
+	.venv/bin/python benchmarks/page.py
+
+bench: $(READY)  ## measure speed and memory against their baselines, on a machine that does nothing else: docs/benchmarks.md
+	.venv/bin/python -m pip install --quiet --no-build-isolation -e '.[bench]'
+	.venv/bin/python benchmarks/efficiency.py
+	.venv/bin/python benchmarks/against_plain.py
+	.venv/bin/python benchmarks/overhead.py
+	.venv/bin/python benchmarks/scaling.py
+	.venv/bin/python benchmarks/gpu.py
+	.venv/bin/python benchmarks/page.py
 
 $(READY): envs/requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "posenc needs Python 3.11 or newer; try: make PYTHON=python3.11")'
@@ -36,4 +47,4 @@ $(READY): envs/requirements.txt pyproject.toml
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-.PHONY: reproduce test soak check docs help
+.PHONY: reproduce test soak check docs bench help

@@ -18,7 +18,7 @@ import torch
 from posenc.files import write_arrays, write_json
 from posenc.signals.stored import read_signals
 from posenc.training.checkpoints import Checkpoint, Progress
-from posenc.training.devices import choose_device, choose_precision, device_facts
+from posenc.training.devices import choose_device, choose_precision, device_facts, keep_freed_memory
 from posenc.training.outputs import write_values, write_weights
 from posenc.training.stack import build, draws, fit_stack, load_class
 
@@ -41,6 +41,7 @@ def fit_combination(
     `code` (digest) and `seconds` between two savings. facts go to the provenance as they are.
     """
     started = time.monotonic()
+    keep_freed_memory()
     target = choose_device(device)
     precision = choose_precision(combination["training"]["precision"], target)
     pictures, rows = read_signals(signals["values"], signals["rows"])
