@@ -41,6 +41,8 @@ SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=1,bf_interval=1
 MessageTimeout=60
 KillWait=2
+# Ended jobs are still known at the end of a slow test.
+MinJobAge=3600
 NodeName=node NodeHostname={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN
 PartitionName=main Nodes=node Default=YES MaxTime=INFINITE State=UP
 """

@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pandas as pd
 import psutil
@@ -16,8 +16,9 @@ from project import COMBINATIONS, change_config, command, copy_project, copy_run
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
-PATIENCE_S = 300
+PATIENCE_S = 900
 DRAINED = "Nodes required for job are DOWN, DRAINED or reserved"
+T = TypeVar("T")
 Jobs = dict[str, dict[str, str]]  # by number, as `Cluster.jobs` gives them
 
 
@@ -27,7 +28,8 @@ class Fit(NamedTuple):
     process: psutil.Process
     job: str
     gpus: str | None
-    ends_with: psutil.Process  # the process that it watches
+    parent: psutil.Process
+    watched: psutil.Process  # ends with this one
 
 
 class Story(NamedTuple):
@@ -37,7 +39,6 @@ class Story(NamedTuple):
     logs: list[str]
     # The first run: a fit is killed, and the node drained.
     pair: list[Fit]  # at work at the same time
-    parents: list[psutil.Process]  # of the pair
     queue: Jobs  # at that moment
     details: str  # of one of the two
     first_try: dict[str, str]
@@ -65,14 +66,18 @@ class Run:
         )
         settings = cluster.environment | {"PYTHONPATH": f"{cluster.environment['PYTHONPATH']}:{folder}/src"}
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(words, cwd=folder, env=environment(**settings), stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                words, cwd=folder, env=environment(**settings), stdout=log, stderr=log, preexec_fn=heed_ctrl_c
+            )
 
-    def wait_until(self, true: Callable[[], object]) -> None:
-        def ended() -> bool:
-            return self.process.poll() is not None
+    def wait_for(self, find: Callable[[], T]) -> T:
+        """What is found as soon as there is something, while the run is at work."""
 
-        wait_until(lambda: true() or ended(), self.log)
-        assert not ended(), self.log.read_text()[-4000:]
+        def found() -> T:
+            assert self.process.poll() is None, f"the run has ended: {self.log.read_text()[-4000:]}"
+            return find()
+
+        return wait_for(found, self.log)
 
     def end(self, sent: signal.Signals | None = None) -> int:
         if sent:
@@ -80,25 +85,32 @@ class Run:
         return self.process.wait(PATIENCE_S)
 
 
-def wait_until(true: Callable[[], object], log: Path) -> None:
+def heed_ctrl_c() -> None:
+    """Also where the tests run in the background, which a shell does with Ctrl-C ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def wait_for(find: Callable[[], T], log: Path) -> T:
     deadline = time.monotonic() + PATIENCE_S
-    while not true():
+    while not (found := find()):
         assert time.monotonic() < deadline, f"waited too long; the log ends: {log.read_text()[-4000:]}"
         time.sleep(0.05)
+    return found
 
 
 def fits_at_work(folder: Path) -> list[Fit]:
+    """The youngest first, which has the longest to go."""
     found = []
     for process in psutil.process_iter():
         try:
             words = process.cmdline()
             if any(word.startswith(f"{folder}/.snakemake/scripts") and word.endswith("fit.py") for word in words):
                 given = process.environ()
-                watched = psutil.Process(int(given["POSENC_RUN"]))
-                found.append(Fit(process, given["SLURM_JOB_ID"], given.get("CUDA_VISIBLE_DEVICES"), watched))
+                near = psutil.Process(process.ppid()), psutil.Process(int(given["POSENC_RUN"]))
+                found.append(Fit(process, given["SLURM_JOB_ID"], given.get("CUDA_VISIBLE_DEVICES"), *near))
         except psutil.Error:  # it has just ended
             pass
-    return found
+    return sorted(found, key=lambda fit: -fit.process.create_time())
 
 
 def values_in(folder: Path) -> dict[Path, int]:
@@ -121,10 +133,8 @@ def story(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Story:
     arguments = ("all", "--set-resources", "fit:gpu=1")
 
     first = Run(folder, cluster, *arguments)
-    first.wait_until(lambda: len(fits_at_work(folder)) == 2)
-    pair, queue = fits_at_work(folder), cluster.jobs(folder)
-    parents = [psutil.Process(fit.process.ppid()) for fit in pair]
-    killed = pair[0]
+    pair = first.wait_for(lambda: found if len(found := fits_at_work(folder)) == 2 else [])
+    queue, killed = cluster.jobs(folder), pair[0]
     details = cluster.details(killed.job)
     first_try = queue[killed.job]
     killed.process.kill()
@@ -134,10 +144,9 @@ def story(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Story:
         found = cluster.jobs(folder)
         return [job for number, job in found.items() if job["what"] == first_try["what"] and number != killed.job]
 
-    first.wait_until(tries)
-    (second_try,) = tries()
-    first.wait_until(lambda: DRAINED in first.log.read_text())
-    first.wait_until(lambda: not cluster.jobs(folder, "RUNNING,COMPLETING"))
+    (second_try,) = first.wait_for(tries)
+    first.wait_for(lambda: DRAINED in first.log.read_text())
+    first.wait_for(lambda: not cluster.jobs(folder, "RUNNING,COMPLETING"))
     drained = cluster.jobs(folder)
     stopped = first.end(signal.SIGINT)
     left = cluster.jobs(folder)
@@ -145,20 +154,21 @@ def story(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Story:
 
     before = values_in(folder)
     second = Run(folder, cluster, *arguments)
-    second.wait_until(lambda: fits_at_work(folder))
+    second.wait_for(lambda: fits_at_work(folder))
     second.end(signal.SIGKILL)
     orphans = cluster.jobs(folder)
-    wait_until(lambda: orphans.keys() & cluster.jobs(folder, "COMPLETED"), second.log)
+    wait_for(lambda: orphans.keys() & cluster.jobs(folder, "COMPLETED"), second.log)
     ended_alone = {path: when for path, when in values_in(folder).items() if path not in before}
 
-    own = cluster.ask("sbatch", "--parsable", "--mem=10", "--output=/dev/null", f"--chdir={folder}", "--wrap=sleep 900")
+    own = cluster.ask(
+        "sbatch", "--parsable", "--mem=10", "--output=/dev/null", f"--chdir={folder}", "--wrap=sleep 3000"
+    )
     third = Run(folder, cluster, *arguments)
 
     def of_third() -> list[str]:
         return [fit.job for fit in fits_at_work(folder) if fit.job not in orphans]
 
-    third.wait_until(of_third)
-    requeued = of_third()[0]
+    requeued = third.wait_for(of_third)[0]
     cluster.ask("scontrol", "requeue", requeued)
     orphans_later = {number: job for number, job in cluster.jobs(folder, "all").items() if number in orphans}
     status = third.end()
@@ -166,7 +176,7 @@ def story(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Story:
     cluster.ask("scancel", own.strip())
     logs = [run.log.read_text() for run in (first, second, third)]
     return Story(
-        folder, logs, pair, parents, queue, details, first_try, second_try, drained, stopped, left,
+        folder, logs, pair, queue, details, first_try, second_try, drained, stopped, left,
         orphans, ended_alone, orphans_later, cluster.details(requeued), status, own_state,
     )  # fmt: skip
 
@@ -200,7 +210,7 @@ def test_each_fit_gets_a_gpu_of_its_own(story: Story) -> None:
 
 def test_a_fit_ends_with_its_own_job(story: Story) -> None:
     # Snakemake's process on the node, not the one on the login node, which is not there to be looked at.
-    assert [fit.ends_with for fit in story.pair] == story.parents
+    assert [fit.watched for fit in story.pair] == [fit.parent for fit in story.pair]
 
 
 def test_a_killed_fit_is_sent_again_with_more_memory_and_time(story: Story) -> None:
@@ -257,8 +267,7 @@ def test_device_cuda_asks_slurm_for_a_gpu(cluster: Cluster, finished: Path, tmp_
     next(folder.glob("results/smoke/fits/image_scales/**/values.csv")).unlink()
     cluster.node("drain")
     run = Run(folder, cluster, "fits")
-    run.wait_until(lambda: cluster.jobs(folder))
-    (number,) = cluster.jobs(folder)
+    (number,) = run.wait_for(lambda: cluster.jobs(folder))
     details = cluster.details(number)
     run.end(signal.SIGINT)
     cluster.node("resume")
