@@ -1,6 +1,8 @@
 """What every workflow script does around its one call: a log file, and an end when Snakemake is gone."""
 
+import atexit
 import errno
+import gc
 import logging
 import os
 import signal
@@ -22,6 +24,10 @@ SECONDS_BETWEEN_LOOKS = 0.2
 def job(log_path: str) -> Iterator[None]:
     """Send logging, and the traceback of a failure, to the job's log file."""
     end_with(os.environ.get("POSENC_RUN"))
+    # Importing torch or pandas makes objects by the hundred thousand, which Python would look through for cycles again
+    # and again, and once more at its end: half a second of every job.
+    gc.set_threshold(100_000)
+    atexit.register(gc.freeze)
     try:
         log_to(log_path)
     except OSError as error:
