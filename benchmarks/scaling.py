@@ -188,8 +188,10 @@ def rendered(side: int) -> float:
     from posenc.encodings.gaussian import Gaussian
     from posenc.networks.mlp import MLP
     from posenc.problems.grid import Grid, half_open
+    from posenc.training.devices import keep_freed_memory
     from posenc.training.loop import predict
 
+    keep_freed_memory()  # as a fit does
     draws = torch.Generator().manual_seed(0)
     encoding = Gaussian(2, sigma=10.0, features=512, generator=draws)
     network = MLP(encoding.out_dim, 3, width=256, output="sigmoid", generator=draws)

@@ -73,5 +73,11 @@ def encode(encoding: Encoding, grid: Grid, device: torch.device) -> Features:
 @torch.no_grad()
 def predict(network: nn.Module, encoding: Encoding, grid: Grid, device: torch.device) -> Tensor:
     """Values `(stack, n, channels)` on a grid in float32, slab by slab: beside them, memory does not grow with n."""
-    slabs = grid.slabs(POINTS_PER_SLAB)
-    return torch.cat([network(encode(encoding, slab, device)) for slab in slabs], dim=1)
+    done, values = 0, torch.empty(0)
+    for slab in grid.slabs(POINTS_PER_SLAB):
+        shown = network(encode(encoding, slab, device))
+        if not done:  # all at once: a piece per slab would lie in the way of the next slab's features
+            values = shown.new_empty(len(shown), len(grid), shown.shape[-1])
+        values[:, done : done + len(slab)] = shown
+        done += len(slab)
+    return values
