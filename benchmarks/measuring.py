@@ -77,6 +77,7 @@ def save(
     name: str, title: str, about: str, rows: Sequence[Row], options: argparse.Namespace, keep_measured: bool = False
 ) -> None:
     """Print the rows, and write them to `<name>.json`; tiny ones only where a folder is named."""
+    check_the_package()
     for row in rows:
         print(f"{row.name}: {shown(row.value, row.unit)}{f' ({row.note})' if row.note else ''}", flush=True)
     if options.tiny and not options.results:
@@ -89,6 +90,14 @@ def save(
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"title": title, "about": " ".join(about.split()), "rows": merged(old, new, partial, keep_measured)}
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def check_the_package() -> None:
+    """End where another package than this folder's neighbour was measured."""
+    import posenc
+
+    if not Path(str(posenc.__file__)).is_relative_to(ROOT):
+        sys.exit(f"what was measured is {posenc.__file__}, not the package of {ROOT}: nothing was written")
 
 
 def merged(

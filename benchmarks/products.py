@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import measuring  # noqa: F401  (first: it puts the package on the path)
 import torch
 from torch import Tensor
 
