@@ -249,10 +249,10 @@ SPEC = {"encoding": {"features": 512}, "network": {"depth": 4, "width": 256}}
 
 def test_memory_of_a_fit_grows_with_its_points_and_on_a_gpu() -> None:
     small, large = fit_memory_mb(SPEC, 128, on_gpu=False), fit_memory_mb(SPEC, 512, on_gpu=False)
-    # 256 x 256 points, each with 512 features in 6 bytes and 4 x 256 numbers in 10: 872 MB.
-    assert (small, large) == (600 + 54, 600 + 872)
+    # 256 x 256 points, each with 512 features in 6 bytes and 4 x 256 numbers in 10: 872 MB; and 268 MB of a slab.
+    assert (small, large) == (600 + 54 + 67, 600 + 872 + 268)
     assert fit_memory_mb(SPEC, 512, on_gpu=True) == large + 2500
-    assert fit_memory_mb({"encoding": {}, "network": SPEC["network"]}, 512, on_gpu=False) == 600 + 671
+    assert fit_memory_mb({"encoding": {}, "network": SPEC["network"]}, 512, on_gpu=False) == 600 + 671 + 134
 
 
 def test_free_memory_is_that_of_this_machine() -> None:
@@ -266,3 +266,9 @@ def test_free_memory_is_that_of_this_machine() -> None:
 )
 def test_threads_go_to_large_fits_that_leave_cores_over(size: int, cores: int, fits: int, threads: int) -> None:
     assert threads_per_fit(SPEC, size, cores, fits) == threads
+
+
+def test_the_planned_slab_is_the_one_that_fits_use() -> None:
+    from posenc.training import loop
+
+    assert machine.POINTS_PER_SLAB == loop.POINTS_PER_SLAB

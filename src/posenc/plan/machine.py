@@ -15,6 +15,8 @@ MEGABYTE = 1_000_000
 PROCESS_MB, CUDA_MB = 600, 2500
 # Measured: a cluster's job also holds two processes of Snakemake.
 SNAKEMAKE_MB = 300
+# As in posenc.training.loop, which would import torch here.
+POINTS_PER_SLAB = 1 << 16
 # A layer smaller than this gains nothing from a second thread.
 NUMBERS_PER_THREAD = 4096 * 128
 
@@ -73,14 +75,15 @@ def free_memory_mb() -> int:
 
 
 def fit_memory_mb(spec: Mapping[str, Any], size: int, on_gpu: bool) -> int:
-    """Host memory of one fit: features and their bf16 copy, and what the layers keep for the backward pass, in float32.
+    """Host memory of one fit: of the observed points the features, their bf16 copy, and what the layers keep for the
+    backward pass; and a slab of the whole picture on its way through the network in float32.
 
     spec: of the combination; size: side of the picture in pixels, of which every second is observed per axis.
     """
-    points = (size // 2) ** 2
-    features, network = spec["encoding"].get("features", 0), spec["network"]
-    kept = points * (6 * features + 10 * network["depth"] * network["width"])
-    return PROCESS_MB + CUDA_MB * on_gpu + kept // MEGABYTE
+    features, depth, width = spec["encoding"].get("features", 0), spec["network"]["depth"], spec["network"]["width"]
+    observed = (size // 2) ** 2 * (6 * features + 10 * depth * width)
+    slab = min(size**2, POINTS_PER_SLAB) * 4 * (features + 2 * width)
+    return PROCESS_MB + CUDA_MB * on_gpu + (observed + slab) // MEGABYTE
 
 
 def threads_per_fit(spec: Mapping[str, Any], size: int, cores: int, fits: int) -> int:
