@@ -55,7 +55,7 @@ class MLP(nn.Module):
         else:
             hidden = summed_over_axes(features, self.weights[0], self.biases[0])
         for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
-            hidden = dense(torch.relu(hidden), weight, bias)
+            hidden = dense(torch.relu_(hidden), weight, bias)  # in place: no copy in memory
         return self.output(hidden.float())
 
     def state_of(self, index: int) -> dict[str, Tensor]:
