@@ -68,13 +68,14 @@ def figure_11(material: Material) -> Figure:
         axes.set(xlabel="angle of the wave (degrees)", ylabel=f"{PSNR}, all pixels")
         axes.legend()
     published = material.published["figure_11"]
+    axis_biased, alike = published["positional"], published["gaussian"]
     radii = rows["signal"].str.extract(r"radius_(\d+)")[0].nunique()
     notes = [
         f"Mean over waves of {radii} frequencies; band: one standard"
         " deviation over runs, each with new weights and, for gaussian, new frequencies.",
         f"Published readings ({published['source']}): positional {axis_biased['on_axis']} dB along the axes and"
-        f" {axis_biased['off_axis_lowest']} to {axis_biased['off_axis_highest']} dB off them, gaussian {alike['lowest']} to"
-        f" {alike['highest']} dB.",
+        f" {axis_biased['off_axis_lowest']} to {axis_biased['off_axis_highest']} dB off them,"
+        f" gaussian {alike['lowest']} to {alike['highest']} dB.",
     ]
     columns = ["encoding", "angle", "mean", "std", "runs"]
     return Figure(figure, plotted[columns], [*notes, *divergence_notes(records, "image_angles")])
