@@ -113,7 +113,9 @@ def test_initialisations_differ_and_glorot_is_the_default() -> None:
 
 
 @pytest.mark.parametrize("initialisation", ["glorot", "lecun"])
-def test_all_networks_of_a_stack_start_from_the_draw_of_a_single_one(initialisation: Literal["glorot", "lecun"]) -> None:
+def test_all_networks_of_a_stack_start_from_the_draw_of_a_single_one(
+    initialisation: Literal["glorot", "lecun"],
+) -> None:
     alone, stacked = (
         MLP(6, 3, depth=4, width=16, initialisation=initialisation, stack=stack, generator=generator(3))
         for stack in (1, 5)
