@@ -556,7 +556,7 @@ def test_a_spec_s_entry_may_name_its_own_maker_and_a_condition() -> None:
 # ---- sinusoids
 
 
-def settings_of_waves(radii: list[int], angles: int) -> SimpleNamespace:
+def settings_of_waves(radii: list[int] | None, angles: int | None) -> SimpleNamespace:
     return SimpleNamespace(radii=radii, angles=angles, size=32)
 
 
@@ -570,6 +570,12 @@ def test_a_wave_per_radius_and_angle_from_0_to_180_degrees_and_none_that_tunes()
     assert {entry["path"] for entry in proposal.report} == {""}
     nine = sinusoids.propose(settings_of_waves([4], 9), None).report
     assert [entry["condition"] for entry in nine][:3] == ["0", "22.5", "45"]
+
+
+@pytest.mark.parametrize(("radii", "angles", "missing"), [(None, 5, "radii"), ([2], None, "angles")])
+def test_waves_without_radii_or_angles_are_refused(radii: list[int] | None, angles: int | None, missing: str) -> None:
+    text = message(sinusoids.propose, settings_of_waves(radii, angles), None)
+    assert text.startswith(f"sinusoids need {missing} (") and text.endswith(f"; give signals.{missing}")
 
 
 @pytest.mark.parametrize("radius", [1, 4, 13])
