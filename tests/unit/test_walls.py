@@ -39,6 +39,7 @@ NEVER = {
     "networks": {"yaml", "snakemake", "pathlib", "os", "pandas", "numpy", "matplotlib"},
     "problems": {"yaml", "snakemake", "pathlib", "os", "pandas", "numpy", "matplotlib"},
     "training": {"yaml", "pandas", "matplotlib"},
+    "theory": {"yaml", "matplotlib"},
     "plan": HEAVY | {"pandas", "matplotlib", "scipy"},
     "signals": HEAVY,
     "records": HEAVY,
@@ -123,7 +124,7 @@ def test_planning_imports_nothing_heavy() -> None:
     code = "import sys; import posenc.plan.workflow, posenc.plan.runs; print(*sorted(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     loaded = set(run.stdout.split())
-    assert not loaded & {"torch", "pandas", "matplotlib", "scipy", "skimage", "snakemake"}
+    assert not loaded & {"torch", "pandas", "matplotlib", "scipy", "skimage", "snakemake", "nibabel", "trimesh"}
 
 
 def test_a_job_s_frame_imports_nothing_heavy() -> None:
