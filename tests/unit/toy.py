@@ -1,13 +1,16 @@
 """Parts that no experiment uses, each for a side of the engine's contract that the project's own need not show."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from posenc.encodings.base import Encoding
 from posenc.problems.grid import Grid
 from posenc.problems.score import Predict, Score
+from posenc.theory.study import Found, Inputs
 
 
 class DrawnPoints:
@@ -63,3 +66,23 @@ class Trained(Encoding):
 
     def forward(self, coordinates: Tensor) -> Tensor:
         return coordinates * self.amplitudes
+
+
+def counted(inputs: Inputs) -> Found:
+    """A study that says what it was given."""
+    rows: list[dict[str, Any]] = [
+        {"metric": "signals", "value": float(len(rows)), "item": name, "condition": rows[0].get("condition")}
+        for name, (_, rows) in inputs.signals.items()
+    ]
+    rows += [
+        {"metric": "mean", "value": float(fit.arrays["a"].mean()), "encoding": fit.settings["encoding"], "seed": 7}
+        for fits in inputs.fits.values()
+        for fit in fits
+    ]
+    sums = {name: arrays["values"].sum(axis=1) for name, (arrays, _) in inputs.signals.items()}
+    return Found(rows, sums | {"parameters": np.array(inputs.parameters["numbers"], dtype=np.float64)})
+
+
+def bare(inputs: Inputs) -> Found:
+    """A study of its parameters alone."""
+    return Found([{"metric": "sum", "value": float(sum(inputs.parameters["numbers"]))}])
