@@ -18,14 +18,14 @@ class Kind(NamedTuple):
     """A kind of signal."""
 
     module: ModuleType | None  # with `propose` and `load_signal`; pictures have their own way
-    described: str  # of so many: filled with the settings
+    described: str  # of so many: filled with the settings, `{s}` with the plural's where there are several
     as_published: bool = False  # whether the paper's own signals are drawn by the same recipe
 
 
 KINDS: dict[str, Kind] = {
-    "natural": Kind(None, "pictures of {size} x {size} pixels"),
-    "text": Kind(None, "pictures of {size} x {size} pixels"),
-    "sinusoids": Kind(sinusoids, "plane waves on {size} x {size} pixels", as_published=True),
+    "natural": Kind(None, "picture{s} of {size} x {size} pixels"),
+    "text": Kind(None, "picture{s} of {size} x {size} pixels"),
+    "sinusoids": Kind(sinusoids, "plane wave{s} on {size} x {size} pixels", as_published=True),
 }
 
 
@@ -42,7 +42,7 @@ class SignalSet:
     def shown(self) -> str:
         """How many report signals of what kind there are, in words."""
         count = sum(row["set"] == "report" for row in self.spec["signals"])
-        described = KINDS[self.spec["kind"]].described.format(**self.spec)
+        described = KINDS[self.spec["kind"]].described.format(**self.spec, s="s" if count != 1 else "")
         return f"{count} {self.origin} report {described}"
 
     @property
