@@ -21,8 +21,8 @@ class Positional(FourierEncoding):
     - `section_6` (section 6.1): sigma**(j / m), j = 0..m - 1, from 1 to below sigma. Here sigma is the base, in cycles
       per unit length, not an exponent.
 
-    `rotated` turns every frequency by 45 degrees about z and then by 45 degrees about x, which is as good as turning the
-    signal (Table 7); in two dimensions there is only the first turn, in one dimension none.
+    `rotated` turns every frequency by 45 degrees about z and then by 45 degrees about x, as good as turning the signal
+    (Table 7); in two dimensions there is only the first turn, in one dimension none.
     """
 
     name = "positional"
