@@ -37,13 +37,14 @@ class Positional(FourierEncoding):
         features: EvenCount = 512,
         variant: Literal["code", "table_2", "section_6"] = "code",
         rotated: bool = False,
+        normalised: bool = False,
     ) -> None:
         per_axis = features // (2 * in_dim)
         if per_axis < 1:
             raise ValueError(f"positional: {features} features are too few for {in_dim} axes (at least {2 * in_dim})")
         band = axis_frequencies(sigma, per_axis, variant)
         along_axes = torch.kron(torch.eye(in_dim), band[:, None])
-        super().__init__(turned(along_axes) if rotated else along_axes)
+        super().__init__(turned(along_axes) if rotated else along_axes, normalised)
 
 
 def axis_frequencies(sigma: float, count: int, variant: str) -> Tensor:
