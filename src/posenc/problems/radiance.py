@@ -4,7 +4,7 @@ A simplified NeRF: one network, no viewing direction, no second sampling of the 
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from posenc.parameters import Count, Positive
+from posenc.problems.score import Predict, Score, psnr
 
 _POINTS_AT_ONCE = 1 << 18  # of a view that is rendered
 _FOR_EVER = 1e10  # length of the last interval of a ray: what is behind `far` looks like the last sample
@@ -21,7 +22,7 @@ class RadianceField:
     """Views of one scene, seen through a field of colour and density `(n, 4)`.
 
     A ray is asked at `samples` depths between `near` and `far`; colours pass a sigmoid, densities a ReLU, both here and
-    not in the network, and are composited on black. A step takes the next `rays` rays of all training views, which are
+    not in the network, and are composited on black. A step takes the next `batch` rays of all training views, which are
     shuffled once; the last batch of a pass is what is left. Depths are drawn anew in each step, one in each interval;
     a view is rendered from the lower ends of the intervals, all as in the authors' code.
 
@@ -31,8 +32,8 @@ class RadianceField:
     Rays go through the corners of pixels, (column - W / 2) / focal, as the authors' do (`pixels: corners`), which is
     half a pixel off; `pixels: centres` is right, and matters where pixels are large.
 
-    Score items: `view_00`, ... of the tuning and of the report views, each view with a PSNR of its own. While it trains
-    only the first tuning view is scored.
+    Score items: `view_00`, ... of the tuning and of the report views. While it trains only the first tuning view is
+    scored.
     """
 
     name = "radiance"
@@ -48,7 +49,7 @@ class RadianceField:
         arrays: Mapping[str, Tensor],
         *,
         seed: int,
-        rays: Count = 1024,
+        batch: Count = 1024,
         samples: Count = 128,
         near: Positive = 2.0,
         far: Positive = 6.0,
@@ -60,7 +61,7 @@ class RadianceField:
         (roles,) = arrays["roles"]
         self.views = [torch.nonzero(roles == role).flatten().tolist() for role in range(3)]
         self.device = self.images.device
-        self.seed, self.rays, self.offset = seed, rays, 0.5 if pixels == "centres" else 0.0
+        self.seed, self.batch, self.offset = seed, batch, 0.5 if pixels == "centres" else 0.0
         self.depths = torch.linspace(near, far, samples, device=self.device)
         self.interval = (far - near) / samples
         per_view = self.images[0, ..., 0].numel()
@@ -69,12 +70,13 @@ class RadianceField:
         self.order = (training[shuffled // per_view] * per_view + shuffled % per_view).to(self.device)
         self.observed = torch.empty(0)
         self.drawn = torch.empty(0)
+        self.kept: dict[int, Tensor] = {}  # report views as they were scored at the end
 
     def inputs(self, step: int) -> Tensor:
         """Coordinates `(rays * samples, 3)` of the samples of a step's rays, a ray after the other."""
-        batches = -(-len(self.order) // self.rays)
-        start = (step - 1) % batches * self.rays
-        origins, directions, self.observed = self.look(self.order[start : start + self.rays])
+        batches = -(-len(self.order) // self.batch)
+        start = (step - 1) % batches * self.batch
+        origins, directions, self.observed = self.look(self.order[start : start + self.batch])
         drawn = torch.rand(len(origins), len(self.depths), generator=_draws(self.seed, step)).to(self.device)
         self.drawn = self.depths + self.interval * drawn
         return coordinates(origins, directions, self.drawn)
@@ -83,21 +85,25 @@ class RadianceField:
         """Mean squared error of the colours of the step's rays, `(stack,)`."""
         return (composited(values, self.drawn) - self.observed).square().mean(dim=(1, 2))
 
-    def scores(self, predict: Callable[[Tensor], Tensor], last: bool) -> Iterator[tuple[str, str, Tensor, str, str]]:
+    def scores(self, predict: Predict, last: bool) -> Iterator[Score]:
         """PSNR of views that were not trained on: peak 1, over all pixels and channels, not clipped."""
         for views, called in zip(self.views[1:], ("tuning", "report"), strict=True):
             for place, view in enumerate(views):
                 if last or (called == "tuning" and place == 0):
-                    error = self.rendered(predict, view).double() - self.images[view].double() / 255
-                    psnr = -10 * torch.log10(error.square().mean(dim=(1, 2, 3)))
-                    yield "psnr", "test", psnr, f"view_{place:02d}", called
+                    rendered = self.rendered(predict, view)
+                    if last and called == "report":
+                        self.kept[view] = rendered.half()
+                    error = psnr(rendered, self.images[view].float() / 255)
+                    yield Score("psnr", "test", error, f"view_{place:02d}", called)
 
-    def shown(self, predict: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    def shown(self, predict: Predict) -> dict[str, Tensor]:
         """The rendered report views, `(stack, views, H, W, 3)` float16."""
-        views = [self.rendered(predict, view).half() for view in self.views[2]]
+        for view in set(self.views[2]) - set(self.kept):
+            self.kept[view] = self.rendered(predict, view).half()
+        views = [self.kept[view] for view in self.views[2]]
         return {"": torch.stack(views, dim=1)}
 
-    def rendered(self, predict: Callable[[Tensor], Tensor], view: int) -> Tensor:
+    def rendered(self, predict: Predict, view: int) -> Tensor:
         """A view through the field, `(stack, H, W, 3)`."""
         height, width = self.images.shape[1:3]
         pixels = torch.arange(view * height * width, (view + 1) * height * width, device=self.device)

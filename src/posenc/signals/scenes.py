@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from posenc.signals.pictures import SignalError, picture_size, read_picture, signal_from_picture
+from posenc.signals.sets import Entry, Proposal
+from posenc.signals.stored import Signal
 from posenc.signals.tracer import Box, Shape, Sphere, Texture, checker, looking_at_origin, mosaic, stripes, view
 
 LICENCE = "drawn by this project"
@@ -31,6 +33,49 @@ _RADIUS = 4.0
 _FOCAL = 1.3888889  # of the side of a view: 555.56 px at 400 px
 _GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 _FINEST_GRAIN = 144  # rays along the side of a view, at least
+
+
+# What the planner and the data stage ask
+
+
+def propose(settings: Any, folder: Path | None) -> Proposal:
+    """The user's scenes where there are any, else drawn ones.
+
+    settings: size in px; `report`, how many scenes; train_views, tuning_views and report_views, how many of each. Views
+    choose sigma, not scenes: there is no scene of the tuning set.
+    """
+    counts = view_counts(settings.model_dump())
+    if counts[0] < 1 or counts[2] < 1:
+        raise SignalError("scenes need at least one of train_views and of report_views")
+    found = scene_folders(folder) if folder else []
+    if not found:
+        names = [scene_name(index) for index in range(settings.report)]
+        return Proposal("drawn", [], [Entry(name=name, source=name, path="") for name in names])
+    scenes = [Entry(name=path.name, source=path.name, path=str(path)) for path in found[: settings.report]]
+    note = f"scenes: {len(scenes)} in {folder} where {settings.report} were asked for"
+    return Proposal("local", [], scenes, (note,) if len(scenes) < settings.report else ())
+
+
+def check(spec: Mapping[str, Any]) -> list[str]:
+    """Look into the scenes of the user's before any job. Raises SignalError for the first mistake."""
+    for entry in spec["signals"]:
+        if "{" in entry["path"]:
+            raise SignalError(f"{entry['path']}: Snakemake takes braces for a wildcard; rename the folder")
+        check_views(Path(entry["path"]), spec["size"], view_counts(spec))
+    return []
+
+
+def load_signal(entry: Mapping[str, str], spec: Mapping[str, Any]) -> Signal:
+    """A scene's views, as `scene_arrays` has them."""
+    counts = view_counts(spec)
+    if entry["path"]:
+        return Signal(local_views(Path(entry["path"]), spec["size"], counts), LOCAL_LICENCE, "")
+    return Signal(drawn_views(scene_index(entry["name"]), spec["size"], counts), LICENCE, "")
+
+
+def view_counts(settings: Mapping[str, Any]) -> list[int]:
+    """How many views of each role."""
+    return [settings.get(f"{role}_views") or 0 for role in ROLES]
 
 
 class Camera(NamedTuple):
