@@ -62,7 +62,7 @@ def figure_11(material: Material) -> Figure:
         figure = style.new_figure(style.COLUMN_WIDTH, 2.4)
         axes = figure.subplots()
         for encoding, line in plotted.groupby("encoding"):
-            look = {"color": colours[encoding], "linestyle": style.encoding_line(encoding), "marker": "o"}
+            look = {"color": colours[str(encoding)], "linestyle": style.encoding_line(str(encoding)), "marker": "o"}
             line_with_spread(axes, "angle", line, label=encoding, **look)
         axes.set_xticks(np.arange(0, 181, 45))
         axes.set(xlabel="angle of the wave (degrees)", ylabel=f"{PSNR}, all pixels")
