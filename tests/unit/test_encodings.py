@@ -39,11 +39,7 @@ def random_points(count: int, dimensions: int, seed: int = 0) -> Tensor:
 def choices(part: Part) -> list[dict[str, Any]]:
     """Settings of an encoding that give every allowed word of each parameter its turn, as a config states them."""
     options = [
-        get_args(parameter.annotation)
-        if isinstance(parameter.default, str)
-        else (False, True)
-        if parameter.annotation is bool
-        else (3.0 if name == "sigma" else 24,)
+        get_args(parameter.annotation) if isinstance(parameter.default, str) else (3.0 if name == "sigma" else 24,)
         for name, parameter in part.parameters.items()
     ]
     return [dict(zip(part.parameters, choice, strict=True)) for choice in itertools.product(*options)]
@@ -234,41 +230,6 @@ def test_frequencies_equal_the_formulas_of_the_ledger(sigma: float, count: int) 
 def test_what_does_not_divide_over_the_axes_is_dropped() -> None:
     assert Positional(3, sigma=4.0, features=512).out_dim == 510
     assert Positional(2, sigma=4.0, features=512).out_dim == 512
-
-
-def rotation_about(axis: int, degrees: float) -> np.ndarray:
-    """The right-handed rotation matrix about a coordinate axis."""
-    i, j = (axis + 1) % 3, (axis + 2) % 3
-    matrix = np.eye(3)
-    matrix[i, i] = matrix[j, j] = math.cos(math.radians(degrees))
-    matrix[j, i] = math.sin(math.radians(degrees))
-    matrix[i, j] = -matrix[j, i]
-    return matrix
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_rotated_frequencies_are_turned_about_z_and_then_about_x(variant: str) -> None:
-    plain, rotated = (Positional(3, sigma=4.0, features=60, variant=variant, rotated=r) for r in (False, True))  # type: ignore[arg-type]
-    turn = rotation_about(0, 45) @ rotation_about(2, 45)
-    np.testing.assert_allclose(rotated.B, plain.B.numpy() @ turn.T, rtol=1e-6, atol=1e-6)
-    # The same as turning the signal the other way: b' . v = b . (turn^T v)
-    points = random_points(50, 3)
-    torch.testing.assert_close(rotated(points), plain(points @ torch.from_numpy(turn)), rtol=0, atol=1e-5)
-    assert rotated.bandwidth() == pytest.approx(plain.bandwidth())
-
-
-def test_rotated_frequencies_leave_the_axes_but_for_the_constant() -> None:
-    rotated = Positional(3, sigma=4.0, features=60, rotated=True)
-    assert ((rotated.B != 0).sum(dim=1)[1:10] > 1).all()
-    assert rotated.axis_columns() is None
-    assert Positional(3, sigma=4.0, features=60).axis_columns() is not None
-
-
-def test_rotation_in_two_dimensions_is_one_turn_and_in_one_dimension_none() -> None:
-    half = math.sqrt(0.5)
-    plain, rotated = (Positional(2, sigma=4.0, features=40, rotated=r).B for r in (False, True))
-    torch.testing.assert_close(rotated, plain @ torch.tensor([[half, -half], [half, half]]).T)
-    assert torch.equal(Positional(1, sigma=4.0, rotated=True).B, Positional(1, sigma=4.0).B)
 
 
 def test_too_few_features_for_the_axes_are_refused() -> None:

@@ -36,6 +36,44 @@ def coloured(densities: Tensor, colours: Tensor) -> Tensor:
     return torch.cat([torch.logit(colours, eps=1e-6), densities[..., None]], dim=-1)
 
 
+# Rotated frequencies
+
+
+def rotation_about(axis: int, degrees: float) -> np.ndarray:
+    """The right-handed rotation matrix about a coordinate axis."""
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    matrix = np.eye(3)
+    matrix[i, i] = matrix[j, j] = math.cos(math.radians(degrees))
+    matrix[j, i] = math.sin(math.radians(degrees))
+    matrix[i, j] = -matrix[j, i]
+    return matrix
+
+
+@pytest.mark.parametrize("variant", ["code", "table_2", "section_6"])
+def test_rotated_frequencies_are_turned_about_z_and_then_about_x(variant: Any) -> None:
+    plain, rotated = (Positional(3, sigma=4.0, features=60, variant=variant, rotated=turn) for turn in (False, True))
+    turn = rotation_about(0, 45) @ rotation_about(2, 45)
+    np.testing.assert_allclose(rotated.B, plain.B.numpy() @ turn.T, rtol=1e-6, atol=1e-6)
+    # The same as turning the signal the other way: b' . v = b . (turn^T v)
+    points = torch.rand(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(rotated(points), plain(points @ torch.from_numpy(turn)), rtol=0, atol=1e-5)
+    assert rotated.bandwidth() == pytest.approx(plain.bandwidth())
+
+
+def test_rotated_frequencies_leave_the_axes_but_for_the_constant() -> None:
+    rotated = Positional(3, sigma=4.0, features=60, rotated=True)
+    assert ((rotated.B != 0).sum(dim=1)[1:10] > 1).all()
+    assert rotated.axis_columns() is None
+    assert Positional(3, sigma=4.0, features=60).axis_columns() is not None
+
+
+def test_rotation_in_two_dimensions_is_one_turn_and_in_one_dimension_none() -> None:
+    half = math.sqrt(0.5)
+    plain, rotated = (Positional(2, sigma=4.0, features=40, rotated=turn).B for turn in (False, True))
+    torch.testing.assert_close(rotated, plain @ torch.tensor([[half, -half], [half, half]]).T)
+    assert torch.equal(Positional(1, sigma=4.0, rotated=True).B, Positional(1, sigma=4.0).B)
+
+
 # Compositing
 
 

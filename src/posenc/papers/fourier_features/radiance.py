@@ -90,7 +90,7 @@ def table_7(material: Material) -> Table:
         if scores["signal"].nunique() > 1:
             put(title, "all scenes", {"mean": scores.groupby(["row", "signal"])["value"].mean().groupby("row").mean()})
         chosen = frame[frame["chosen"]].groupby("row")["sigma"].first()
-        put(title, "", {"sigma": chosen})
+        put(title, "all scenes", {"sigma": chosen})
     notes = [
         "PSNR in dB over all pixels of a held-out view, not clipped; mean and std (divisor n) over the views of a"
         f" scene: {view_counts(records)}. Views of one scene are not independent scenes.",
@@ -123,7 +123,12 @@ def figure_19(material: Material) -> Figure:
     rows = row_order(shown["row"])
     with style.applied():
         grid = tiles.TileGrid(
-            len(views), 1 + len(rows), style.TEXT_WIDTH, left=1.2 * tiles.LINE, above=3.2 * tiles.LINE
+            len(views),
+            1 + len(rows),
+            style.TEXT_WIDTH,
+            left=1.2 * tiles.LINE,
+            above=3.2 * tiles.LINE,
+            below=0.2 * tiles.LINE,
         )
         for line, view in enumerate(views):
             truth = grid.tile(line, 0)
