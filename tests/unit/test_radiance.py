@@ -14,9 +14,13 @@ from torch import Tensor
 from posenc.encodings.gaussian import Gaussian
 from posenc.encodings.none import NoEncoding
 from posenc.encodings.positional import Positional
+from posenc.plan.machine import points_of
+from posenc.plan.registry import parts
 from posenc.problems.radiance import RadianceField, composited, coordinates, seen_weights
 from posenc.signals import scenes, tracer
 from posenc.signals.tracer import Sphere
+from posenc.training.checkpoints import Progress
+from posenc.training.stack import fit_stack
 
 Field = Callable[[Tensor], Tensor]  # places of the scene (n, 3) -> values (n, 4)
 
@@ -355,3 +359,36 @@ def test_a_view_is_rendered_in_pieces_without_seams(monkeypatch: pytest.MonkeyPa
     whole = problem.rendered(asked(field), 2)
     monkeypatch.setattr("posenc.problems.radiance._POINTS_AT_ONCE", 50)
     torch.testing.assert_close(problem.rendered(asked(field), 2), whole)
+
+
+# A fit
+
+
+def test_a_short_fit_learns_where_the_ball_is() -> None:
+    given_arrays, _ = ball_views(12, (20, 1, 2))
+    combination = {
+        "members": [{"use": "posenc.encodings.gaussian:Gaussian", "sigma": 2.0, "features": 32}],
+        "network": {"use": "posenc.networks.mlp:MLP", "depth": 3, "width": 32},
+        "problem": {
+            "use": "posenc.problems.radiance:RadianceField", "batch": 64, "samples": 16, "pixels": "centres",
+        },
+        "training": {"steps": 150, "learning_rate": 5e-3, "log_every": 50},
+        "seed": 1,
+    }  # fmt: skip
+    rows = [{"name": "ball", "set": "report"}]
+    found = fit_stack(combination, 0, given_arrays, rows, "float32", Progress())
+    scored = {(row["step"], row["set"], row["item"]): row["value"] for row in found.values if row["metric"] == "psnr"}
+    assert {key[0] for key in scored} == {1, 51, 101, 150}
+    assert [key[1:] for key in scored if key[0] == 150] == [
+        ("tuning", "view_00"), ("report", "view_00"), ("report", "view_01"),
+    ]  # fmt: skip
+    black = -10 * math.log10(float((given_arrays["images"][0, 21:].float() / 255).square().mean()))
+    assert scored[150, "report", "view_00"] > black + 5
+    assert found.predictions["ball"].shape == (2, 12, 12, 3)
+    assert {row["status"] for row in found.values} == {"ok"}
+
+
+def test_the_planner_counts_the_samples_of_a_batch_of_rays() -> None:
+    part = parts("problems")["radiance"]
+    assert set(part.parameters) == {"batch", "samples", "near", "far", "pixels"}  # the seed is the fit's
+    assert points_of(part, {name: found.default for name, found in part.parameters.items()}, 400) == (1024 * 128,) * 2

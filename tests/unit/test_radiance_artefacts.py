@@ -49,7 +49,8 @@ def records(experiment: str, scenes: int = 2, views: int = 7, seeds: tuple[int, 
     ):
         common = {
             "experiment": experiment, "preset": "laptop", "device": "cpu", "member": 0,
-            "combination": f"{encoding} {rotated} {seed}", "seed": seed, "encoding": encoding, "variant": variant, "rotated": rotated,
+            "combination": f"{encoding} {rotated} {seed}", "seed": seed, "encoding": encoding,
+            "variant": variant, "rotated": rotated,
             "sigma": math.nan if encoding in ("none", "basic") else 5.0, "signal": f"blocks_{scene:02d}",
             "replicate": math.nan, "condition": math.nan, "step": 600, "status": "ok", "final": True, "chosen": True,
         }  # fmt: skip

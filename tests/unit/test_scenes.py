@@ -13,8 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from posenc.plan.layers import ConfigError
+from posenc.plan.model import Signals
+from posenc.plan.pictures import Source
+from posenc.plan.signals import check_local_signals, signal_set
+from posenc.plan.workflow import files_of
 from posenc.signals import scenes, tracer
 from posenc.signals.pictures import SignalError, read_picture
+from posenc.signals.sets import load_signals
 from posenc.signals.tracer import Box, Sphere
 
 RED = np.array([1.0, 0.0, 0.0])
@@ -414,3 +420,71 @@ def test_each_mistake_in_a_folder_is_told_in_one_line_before_any_job(tmp_path: P
     assert str(scene) in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(SignalError):
         scenes.local_views(scene, 8, (4, 2, 3))
+
+
+# What the planner and the data stage ask
+
+
+def wanted(**changes: Any) -> Signals:
+    plain = {"size": 8, "report": 2, "train_views": 4, "tuning_views": 2, "report_views": 3}
+    return Signals.model_validate({"kind": "scenes", "tuning": 0} | plain | changes)
+
+
+def test_without_a_folder_scenes_are_drawn_and_their_views_choose_sigma() -> None:
+    found = signal_set("e", wanted(), Source("bundled"))
+    assert found.origin == "drawn" and not found.notes
+    assert [(row["name"], row["set"], row["source"]) for row in found.spec["signals"]] == [
+        ("blocks_00", "report", "blocks_00"),
+        ("blocks_01", "report", "blocks_01"),
+    ]
+    assert found.shown == "2 drawn report scenes, each seen in 3 views of 8 x 8 pixels"
+    assert "train_views=4" in found.key and "," not in found.key
+    stored, rows = load_signals(found.spec)
+    assert stored["images"].shape == (2, 9, 8, 8, 3) and stored["roles"].shape == (2, 9)
+    assert np.array_equal(stored["images"][1], scenes.drawn_views(1, 8, (4, 2, 3))["images"])
+    assert {row["licence"] for row in rows} == {"drawn by this project"}
+
+
+def test_scenes_of_the_users_take_the_place_of_drawn_ones(tmp_path: Path) -> None:
+    scene = write_scene(tmp_path)
+    source = Source("bundled", data_folder=tmp_path)
+    found = signal_set("e", wanted(), source)
+    assert found.origin == "local" and found.shown == "1 local report scenes, each seen in 3 views of 8 x 8 pixels"
+    assert found.notes == (f"scenes: 1 in {tmp_path} where 2 were asked for",)
+    assert check_local_signals({"e": found}) == []
+    stored, rows = load_signals(found.spec)
+    assert np.array_equal(stored["images"][0], scenes.local_views(scene, 8, (4, 2, 3))["images"])
+    assert rows[0]["name"] == "toy" and rows[0]["licence"] == "as the owner of the files states"
+    # A job of the workflow depends on every file of the scene.
+    read = files_of(Path(found.spec["signals"][0]["path"]))
+    assert len(read) == 3 + 9 and all(Path(path).is_file() for path in read)
+
+
+def test_a_folder_without_scenes_leaves_them_drawn(tmp_path: Path) -> None:
+    assert signal_set("e", wanted(), Source("local", data_folder=tmp_path)).origin == "drawn"
+
+
+def test_a_mistake_of_the_users_ends_the_plan(tmp_path: Path) -> None:
+    scene = write_scene(tmp_path)
+    change("train", frames=[])(scene)
+    found = signal_set("e", wanted(), Source("bundled", data_folder=tmp_path))
+    with pytest.raises(ConfigError, match=r"transforms_train\.json: no list `frames`"):
+        check_local_signals({"e": found})
+    scene.rename(scene.parent / "{toy}")
+    found = signal_set("e", wanted(), Source("bundled", data_folder=tmp_path))
+    with pytest.raises(ConfigError, match="Snakemake takes braces for a wildcard; rename the folder"):
+        check_local_signals({"e": found})
+
+
+def test_scenes_without_numbers_of_views_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"e\.signals: scenes need at least one of train_views and of report_views"):
+        signal_set("e", wanted(train_views=None), Source("bundled"))
+
+
+def test_hidden_files_of_a_folder_are_no_inputs(tmp_path: Path) -> None:
+    (tmp_path / ".hidden").mkdir()
+    for name in ("b.png", "a.png", ".c", ".hidden/d.png"):
+        (tmp_path / name).touch()
+    assert files_of(tmp_path) == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    assert files_of(tmp_path / "a.png") == [str(tmp_path / "a.png")]
+    assert files_of(tmp_path / "absent.png") == [str(tmp_path / "absent.png")]
