@@ -70,6 +70,9 @@ class Signals(Model):
     angles: Annotated[int, Field(ge=2)] | None = Field(
         None, description="of `sinusoids`: how many directions, from 0 to 180 degrees"
     )
+    train_views: Count | None = Field(None, description="of `scenes`: views that are learnt from")
+    tuning_views: Count | None = Field(None, description="of `scenes`: views that choose sigma")
+    report_views: Count | None = Field(None, description="of `scenes`: views that are reported on")
 
 
 class TrainingOverride(Model):

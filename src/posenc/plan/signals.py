@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from posenc.plan.layers import ConfigError
 from posenc.plan.pictures import Source, natural_pictures, text_pictures
-from posenc.signals import sinusoids
+from posenc.signals import scenes, sinusoids
 from posenc.signals.pictures import SignalError
 from posenc.signals.sets import Proposal
 
@@ -26,6 +26,7 @@ KINDS: dict[str, Kind] = {
     "natural": Kind(None, "picture{s} of {size} x {size} pixels"),
     "text": Kind(None, "picture{s} of {size} x {size} pixels"),
     "sinusoids": Kind(sinusoids, "plane wave{s} on {size} x {size} pixels", as_published=True),
+    "scenes": Kind(scenes, "scene{s}, each seen in {report_views} views of {size} x {size} pixels"),
 }
 
 
