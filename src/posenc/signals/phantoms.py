@@ -5,8 +5,8 @@ values of Toft (1996, The Radon transform, table B.1), in whose contrast the ins
 table of the volume is that of Kak and Slaney (1988, Principles of computerized tomographic imaging, table 3.1), as Koay
 et al. (2007) print it, with the same grey values.
 
-As the authors of Tancik et al. 2020 did for the picture, each signal adds N(0, 1) / 20 to every entry of the table, grey
-values and angles (in radians) included; a semi-axis may change its sign, which changes nothing. Values are sums of
+As the authors of Tancik et al. 2020 did for the picture, each signal adds N(0, 1) / 20 to every entry of the table,
+grey values and angles (in radians) included; a semi-axis may change its sign, which changes nothing. Values are sums of
 grey values, clipped to [0, 1], sampled at points: size of them per axis from -1 to 1, both ends included. Edges are not
 smoothed. The volume is the middle part of the head, z from -0.25 to 0.25, as in a variant in the authors' code.
 """
@@ -95,7 +95,7 @@ def _sum_of_grey(rows: NDArray[np.float64], axes: list[NDArray[np.float64]]) -> 
 
 
 def phantom(kind: str, index: int, size: int) -> NDArray[np.float32]:
-    """The phantom with this index, `(size, size, 1)` or `(size, size, size, 1)`; the same bits for the same arguments."""
+    """The phantom with this index, `(size, size, 1)` or `(size, size, size, 1)`; equal arguments give equal bits."""
     draw = picture if kind == "phantoms" else volume
     return draw(disturbed_table(kind, index), size)[..., None]
 
