@@ -1,6 +1,5 @@
 """No network: a value per voxel, optimised as weights are."""
 
-
 import torch
 from torch import Tensor, nn
 
@@ -12,9 +11,9 @@ from posenc.parameters import Count
 class Voxels(nn.Module):
     """`stack` equal grids of `size` voxels per axis, one per signal: the baseline of the authors' CT and MRI notebooks.
 
-    It takes coordinates in [0, 1)**d, so it goes with the encoding `none`, and gives the value of the voxel that a point
-    lies in, through the output's activation. Every voxel starts at zero before it, with a sigmoid at mid-grey (where the
-    authors' grids start is not known).
+    It takes coordinates in [0, 1)**d, so it goes with the encoding `none`, and gives the value of the voxel that a
+    point lies in, through the output's activation. Every voxel starts at zero before it, with a sigmoid at mid-grey
+    (where the authors' grids start is not known).
     """
 
     name = "voxels"

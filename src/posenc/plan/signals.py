@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from posenc.plan.layers import ConfigError
 from posenc.plan.pictures import Source, natural_pictures, text_pictures
-from posenc.signals import sinusoids
+from posenc.signals import phantoms, sinusoids, volumes
 from posenc.signals.pictures import SignalError
 from posenc.signals.sets import Proposal
 
@@ -26,6 +26,10 @@ KINDS: dict[str, Kind] = {
     "natural": Kind(None, "pictures of {size} x {size} pixels"),
     "text": Kind(None, "pictures of {size} x {size} pixels"),
     "sinusoids": Kind(sinusoids, "plane waves on {size} x {size} pixels", as_published=True),
+    "phantoms": Kind(phantoms, "phantoms of {size} x {size} pixels", as_published=True),
+    "phantom_volumes": Kind(phantoms, "phantoms of {size} x {size} x {size} voxels"),
+    "brain_slices": Kind(volumes, "slices of heads of {size} x {size} pixels"),
+    "brain_volumes": Kind(volumes, "heads of {size} x {size} x {size} voxels"),
 }
 
 

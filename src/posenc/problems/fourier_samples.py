@@ -1,13 +1,73 @@
 """Magnetic resonance: learn a volume from an eighth of its Fourier coefficients (Tancik et al. 2020, appendix E.4)."""
 
 import math
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
 
-PAPER_SHARE = 0.1257579  # of the coefficients that 200,000 draws at size 96 observe on average; the authors' draw: .1256
+from posenc.parameters import Positive
+from posenc.problems.grid import Grid, half_open
+from posenc.problems.score import Predict, Score, psnr
+
+PAPER_SHARE = (
+    0.1257579  # of the coefficients that 200,000 draws at size 96 observe on average; the authors' draw: .1256
+)
 PAPER_VARIANCE = 2.0
 _SEED = 96  # of the mask: one mask for every signal, encoding and seed
+
+
+class FourierSamples:
+    """Volumes `values` `(signals, size, size, size, 1)` in [0, 1], of which some Fourier coefficients are observed.
+
+    At every update the networks are asked for all voxels, at half-open coordinates (x, y, z) in [0, 1)**3, and what
+    they give is transformed. `observed` is the share of the coefficients that the mask observes on average, `variance`
+    the spread of the mask (see `observed_coefficients`); the defaults are the paper's at size 96. Scored is the volume
+    itself, split `all`: PSNR with peak 1, the prediction clipped to [0, 1], as in the authors' code.
+    """
+
+    name = "fourier_samples"
+    output = "sigmoid"
+    dimensions = 3
+    channels = 1
+    nyquist = 0.5  # of the voxels, all of which are asked for, in cycles per unit length, for each voxel of the side
+    chosen_by = ("psnr", "all")
+    fixed = True
+    together = True
+
+    def __init__(
+        self, arrays: Mapping[str, Tensor], *, observed: Positive = 0.1257579, variance: Positive = 2.0
+    ) -> None:
+        volumes = arrays["values"]
+        size = volumes.shape[1]
+        if volumes.shape[1:] != (size, size, size, 1):
+            shape = " x ".join(str(length) for length in volumes.shape[1:])
+            raise ValueError(f"volumes of {shape}: Fourier samples take cubes of one channel")
+        self.volume_shape = (size, size, size)
+        self.volumes = volumes[..., 0]
+        self.grid = Grid((half_open(size),) * 3)
+        self.transform = MaskedFourier(observed_coefficients(size, observed, variance), volumes.device)
+
+    def inputs(self, step: int) -> Grid:
+        return self.grid
+
+    def loss(self, values: Tensor, step: int) -> Tensor:
+        """Half the mean over all coefficients of the squared errors of the observed ones, `(signals,)`.
+
+        The transform is linear, so that of the error is the error of the transform.
+        """
+        error = values.reshape(len(values), *self.volume_shape) - self.volumes
+        return 0.5 * self.transform.squares(error) / math.prod(self.volume_shape)
+
+    def scores(self, predict: Predict, last: bool) -> Iterator[Score]:
+        """PSNR of each whole volume."""
+        predicted = predict(self.grid).reshape(self.volumes.shape)
+        yield Score("psnr", "all", psnr(predicted.clamp(0, 1), self.volumes))
+
+    def shown(self, predict: Predict) -> dict[str, Tensor]:
+        """The predicted volume `(signals, size, size, size, 1)`, as float16."""
+        predicted = predict(self.grid)
+        return {"": predicted.reshape(len(predicted), *self.volume_shape, 1).half()}
 
 
 def observed_coefficients(size: int, share: float = PAPER_SHARE, variance: float = PAPER_VARIANCE) -> Tensor:
@@ -18,9 +78,10 @@ def observed_coefficients(size: int, share: float = PAPER_SHARE, variance: float
     draws as observe the share on average: 200,000 at size 96. Draws outside the band are dropped (what the authors did
     with them is not known; at size 96 they are one in 600).
 
-    Low frequencies are observed more densely than high ones, and at the paper's size nearly all of the lowest. A smaller
-    size keeps that density, as a function of the fraction of the Nyquist frequency, with variance = 2 * size / 96; with
-    variance 2 the Gaussian would fill more of the band the smaller the size, and miss most of the low frequencies.
+    Low frequencies are observed more densely than high ones, and at the paper's size nearly all of the lowest. A
+    smaller size keeps that density, as a function of the fraction of the Nyquist frequency, with variance = 2 * size /
+    96; with variance 2 the Gaussian would fill more of the band the smaller the size, and miss most of the low
+    frequencies.
     """
     count = draws_that_observe(size, share, variance)
     generator = torch.Generator().manual_seed(_SEED)
@@ -69,11 +130,11 @@ def _expected_share(chances: Tensor, draws: float) -> float:
 class MaskedFourier:
     """The observed Fourier coefficients of real volumes, unnormalised (numpy's and jax's default).
 
-    The spectrum of a real volume says everything twice, so only half of it is computed; a coefficient counts as often as
-    it and its mirror image are observed. Sums over the observed coefficients are those over the whole spectrum.
+    The spectrum of a real volume says everything twice, so only half of it is computed; a coefficient counts as often
+    as it and its mirror image are observed. Sums over the observed coefficients are those over the whole spectrum.
     """
 
-    def __init__(self, mask: Tensor) -> None:
+    def __init__(self, mask: Tensor, device: torch.device | None = None) -> None:
         self.shape = tuple(mask.shape)
         mirrored = mask.flip(0, 1, 2).roll((1, 1, 1), (0, 1, 2))  # bin k at the place of bin -k
         half = self.shape[-1] // 2 + 1
@@ -81,7 +142,7 @@ class MaskedFourier:
         # Planes that are their own mirror image hold both of a pair.
         alone = [0, half - 1] if self.shape[-1] % 2 == 0 else [0]
         weights[..., alone] = mask[..., alone].double()
-        self.weights = weights[..., :half].float()
+        self.weights = weights[..., :half].float().to(device)
 
     def squares(self, volumes: Tensor) -> Tensor:
         """`(stack, a, b, c)` to `(stack,)`: the sum over the observed coefficients of their squared magnitudes."""

@@ -2,20 +2,72 @@
 
 import math
 import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from posenc.parameters import Count
+from posenc.problems.grid import Grid, half_open
+from posenc.problems.score import Predict, Score, psnr
+
+
+class Projections:
+    """Pictures `values` `(signals, size, size, 1)` in [0, 1], of which `angles` projections are observed.
+
+    At every update the networks are asked for all pixels, at half-open coordinates (x, y) in [0, 1)**2, and what they
+    give is projected as the data was (`ParallelBeams`). Scored is the picture itself, split `all`: PSNR with peak 1,
+    the prediction clipped to [0, 1], as in the authors' code. The paper has 20 angles for 512 pixels.
+    """
+
+    name = "projections"
+    output = "sigmoid"
+    dimensions = 2
+    channels = 1
+    nyquist = 0.5  # of the pixels, all of which are asked for, in cycles per unit length, for each pixel of the side
+    chosen_by = ("psnr", "all")
+    fixed = True
+    together = True
+
+    def __init__(self, arrays: Mapping[str, Tensor], *, angles: Count) -> None:
+        pictures = arrays["values"]
+        height, width, channels = pictures.shape[1:]
+        if height != width or channels != 1:
+            raise ValueError(
+                f"pictures of {height} x {width} x {channels}: projections take square ones of one channel"
+            )
+        self.picture_shape = (height, width, 1)
+        self.pictures = pictures.flatten(2).flatten(1)
+        self.grid = Grid((half_open(width), half_open(height)))
+        self.beams = ParallelBeams(width, angles, pictures.device)
+        self.observed = self.beams.project(self.pictures)
+
+    def inputs(self, step: int) -> Grid:
+        return self.grid
+
+    def loss(self, values: Tensor, step: int) -> Tensor:
+        """Half the mean squared error of each signal's projections, `(signals,)`."""
+        return 0.5 * (self.beams.project(values.flatten(1)) - self.observed).square().mean(dim=(1, 2))
+
+    def scores(self, predict: Predict, last: bool) -> Iterator[Score]:
+        """PSNR of each whole picture."""
+        yield Score("psnr", "all", psnr(predict(self.grid).flatten(1).clamp(0, 1), self.pictures))
+
+    def shown(self, predict: Predict) -> dict[str, Tensor]:
+        """The predicted picture `(signals, size, size, 1)`, as float16."""
+        predicted = predict(self.grid)
+        return {"": predicted.reshape(len(predicted), *self.picture_shape).half()}
+
 
 class ParallelBeams:
     """Projections of square pictures of `size` pixels at equispaced angles in [0, pi), pi itself excluded.
 
-    As the authors' code (Tancik et al. 2020): for each angle the grid of pixels is turned about the picture's centre, the
-    picture is sampled there at the nearest pixel, zero outside, and a projection is the mean over the rows of the turned
-    grid, one value per column. The sources say only "about the centre"; here it is the middle between the first and the
-    last pixel, (size - 1) / 2. Every sample is one pixel, so all is one sparse matrix, kept with its transpose: both
-    products add up in a fixed order, on every device.
+    As the authors' code (Tancik et al. 2020): for each angle the grid of pixels is turned about the picture's centre,
+    the picture is sampled there at the nearest pixel, zero outside, and a projection is the mean over the rows of the
+    turned grid, one value per column. The sources say only "about the centre"; here it is the middle between the first
+    and the last pixel, (size - 1) / 2. Every sample is one pixel, so all is one sparse matrix, kept with its transpose:
+    both products add up in a fixed order, on every device.
     """
 
     def __init__(self, size: int, angles: int, device: torch.device | None = None) -> None:
@@ -47,8 +99,8 @@ class ParallelBeams:
 def nearest_pixels(size: int, angles: int) -> Tensor:
     """`(angles, columns, rows)`: the pixel that each point of a turned grid falls on, -1 outside the picture.
 
-    A grid is turned by the angle counterclockwise as seen (rows run downwards), as `skimage.transform.radon` does; pixels are
-    counted row by row.
+    A grid is turned by the angle counterclockwise as seen (rows run downwards), as `skimage.transform.radon` does;
+    pixels are counted row by row.
     """
     across = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
     theta = torch.arange(angles, dtype=torch.float64) * (math.pi / angles)
@@ -73,7 +125,7 @@ class _Product(torch.autograd.Function):
         return _multiplied(matrix, values)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return _multiplied(ctx.transposed, gradient), None, None
 
 

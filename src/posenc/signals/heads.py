@@ -1,4 +1,4 @@
-"""Drawn stand-ins for brains: smooth ellipsoids with folds, a cortex, ventricles and texture, for machines without a scan.
+"""Drawn stand-ins for brains: ellipsoids with folds, a cortex, ventricles and texture, for machines without a scan.
 
 They are no anatomy. What they share with a scan without skull is what matters to a reconstruction: a dark outside, a
 folded outer boundary, a ribbon of grey around a brighter inside, fluid in the middle, slow shading and fine texture,
@@ -6,10 +6,14 @@ and no edge sharper than a few hundredths of the picture. Every head is drawn fr
 the others. Fields are sums of plane waves, so a head is the same thing at every resolution.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from posenc.signals.pictures import SignalError
+from posenc.signals.stored import Signal
 
 LICENCE = "drawn by this project"
 NOTE = "a drawn stand-in, not a brain"
@@ -23,6 +27,25 @@ _FOLD_CYCLES = 5.0  # per side
 _TEXTURE_CYCLES = 11.0
 
 Axes = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+
+def load_signal(asked: Mapping[str, str], spec: Mapping[str, Any]) -> Signal:
+    """A head as the spec's kind wants it: `brain_volumes` `(size, size, size, 1)`, `brain_slices` `(size, size, 1)`."""
+    draw = head_volume if spec["kind"] == "brain_volumes" else head_slice
+    return Signal({"values": draw(head_index(asked["name"]), spec["size"])[..., None]}, LICENCE, NOTE)
+
+
+def head_name(index: int) -> str:
+    """Name of the head with this index."""
+    return f"head_{index:02d}"
+
+
+def head_index(name: str) -> int:
+    """Index of the head with this name."""
+    digits = name.removeprefix("head_")
+    if not digits.isdecimal() or head_name(int(digits)) != name:
+        raise SignalError(f"no drawn head is called {name!r}; they are head_00, head_01, ...")
+    return int(digits)
 
 
 class Waves(NamedTuple):

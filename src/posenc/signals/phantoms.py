@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posenc.signals.pictures import SignalError
+from posenc.signals.sets import Entry, Proposal
+from posenc.signals.stored import Signal
 
 LICENCE = "drawn by this project"
 
@@ -55,6 +57,18 @@ _ELLIPSOIDS = (
     (0.056, 0.04, 0.1, 0.06, -0.105, 0.625, 90),
     (0.056, 0.056, 0.1, 0.0, 0.1, 0.625, 0),
 )
+
+
+def propose(settings: Any, folder: Path | None) -> Proposal:
+    """As many phantoms as are asked for, the first ones to tune; the user's folder is not looked into."""
+    names = [phantom_name(index) for index in range(settings.tuning + settings.report)]
+    entries = [Entry(name=name, source=name, path="") for name in names]
+    return Proposal("drawn", entries[: settings.tuning], entries[settings.tuning :])
+
+
+def load_signal(asked: Mapping[str, str], spec: Mapping[str, Any]) -> Signal:
+    """A phantom of the spec's kind and size."""
+    return Signal({"values": phantom(spec["kind"], phantom_index(asked["name"]), spec["size"])}, LICENCE, "")
 
 
 def table(kind: str) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """Scans of heads as volumes and as slices: NIfTI files of the user's, or drawn stand-ins where there are none.
 
-A scan becomes a signal by exact area averaging: each axis is cut into `size` equal parts, and a voxel is the mean of the
-scan over its box, voxels cut by its faces counted by the part inside. Scans that are no cubes are squeezed, as the
+A scan becomes a signal by exact area averaging: each axis is cut into `size` equal parts, and a voxel is the mean of
+the scan over its box, voxels cut by its faces counted by the part inside. Scans that are no cubes are squeezed, as the
 authors of Tancik et al. 2020 did with theirs. Values are divided by the largest one of the volume (`brain_volumes`) or
 of the slice (`brain_slices`); where some are negative, the smallest one becomes 0 first.
 
@@ -13,14 +13,17 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from posenc.signals.heads import head_name
 from posenc.signals.pictures import SignalError
+from posenc.signals.sets import Entry, Proposal, split
+from posenc.signals.stored import Signal
 
 LICENCE = "as the owner of the file states"
 
@@ -36,6 +39,90 @@ class Scan(NamedTuple):
 
     values: NDArray[np.floating]  # (a, b, c), finite, not constant, scaled as the file's header says
     note: str  # what was converted, empty where nothing was
+
+
+def propose(settings: Any, folder: Path | None) -> Proposal:
+    """Slices or whole volumes of the scans in `folder`/volumes, or drawn heads where there are none.
+
+    No scan is in both sets, with two exceptions: of a single scan, volumes report on it and tune on drawn heads, and
+    slices for both sets are cut from it, none twice, as the paper's are.
+    """
+    paths = named_volumes(volume_files(folder)) if folder else {}
+    if not paths:
+        tuning, report = head_entries(settings.tuning), head_entries(settings.report, after=settings.tuning)
+        return Proposal("drawn", tuning, report, (f"{settings.kind}: drawn stand-ins, no brains",))
+    if settings.kind == "brain_slices":
+        return propose_slices(settings, paths)
+    if len(paths) == 1 and settings.tuning:
+        tuning, note = head_entries(settings.tuning), "the one local volume reports; drawn heads choose sigma"
+        return Proposal("local", tuning, volume_entries(paths), (f"brain_volumes: {note}",))
+    sets = split(list(paths), settings.tuning, settings.report)
+    tuning, report = (volume_entries({name: paths[name] for name in names}) for names in (sets.tuning, sets.report))
+    return Proposal("local", tuning, report, (f"brain_volumes: {sets.note}",) if sets.note else ())
+
+
+def propose_slices(settings: Any, paths: Mapping[str, Path]) -> Proposal:
+    """Random slices of scans: of each set's scans in turn, no slice twice. Their source is the scan."""
+    orders = {name: random_slices(name, settings.size) for name in paths}
+    notes = []
+    if len(paths) == 1:
+        (name,) = paths
+        of_tuning, of_report = [name] * settings.tuning, [name] * settings.report
+        notes.append(f"brain_slices: all slices, tuning and report, are of one scan, {name}")
+    else:
+        sets = split(list(paths), min(settings.tuning, len(paths) // 2), settings.report)
+        of_tuning, of_report = (
+            [names[i % len(names)] for i in range(count)] if names else []
+            for names, count in ((sets.tuning, settings.tuning), (sets.report, settings.report))
+        )
+    cut: list[Entry] = []
+    for name in (*of_tuning, *of_report):
+        if not orders[name]:
+            available = len(slices_to_choose_from(settings.size))
+            raise SignalError(
+                f"{paths[name]}: {available} slices at size {settings.size} are fewer than asked for; ask for fewer, or"
+                " add scans"
+            )
+        cut.append(Entry(name=slice_name(name, orders[name].pop(0)), source=name, path=str(paths[name])))
+    return Proposal("local", cut[: settings.tuning], cut[settings.tuning :], tuple(notes))
+
+
+def head_entries(count: int, after: int = 0) -> list[Entry]:
+    """Drawn heads, from one index on."""
+    names = [head_name(index) for index in range(after, after + count)]
+    return [Entry(name=name, source=name, path="", use="posenc.signals.heads") for name in names]
+
+
+def volume_entries(paths: Mapping[str, Path]) -> list[Entry]:
+    return [Entry(name=name, source=name, path=str(path)) for name, path in paths.items()]
+
+
+def check(spec: Mapping[str, Any]) -> list[str]:
+    """Read every scan once, before any job; notes on what is converted. All bad files in one SignalError."""
+    notes, problems = [], []
+    for path in dict.fromkeys(entry["path"] for entry in spec["signals"] if entry["path"]):
+        try:
+            scan = read_scan(path)
+            for entry in spec["signals"]:
+                if entry["path"] == path and spec["kind"] == "brain_slices":
+                    slice_of(scan.values, spec["size"], slice_index(entry["name"]))
+        except SignalError as error:
+            problems.append(str(error))
+        else:
+            notes += [f"{path}: {scan.note}"] if scan.note else []
+    if problems:
+        raise SignalError("\n".join(problems))
+    return notes
+
+
+def load_signal(asked: Mapping[str, str], spec: Mapping[str, Any]) -> Signal:
+    """A volume `(size, size, size, 1)` or a slice `(size, size, 1)` of the scan in a file."""
+    scan = read_scan(asked["path"])
+    if spec["kind"] == "brain_volumes":
+        values = volume_of(scan.values, spec["size"])
+    else:
+        values = slice_of(scan.values, spec["size"], slice_index(asked["name"]))
+    return Signal({"values": values[..., None]}, LICENCE, scan.note)
 
 
 def volume_files(folder: str | Path) -> list[Path]:
@@ -68,7 +155,7 @@ def read_scan(path: str | Path) -> Scan:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = nibabel.load(path)
+            image: Any = nibabel.load(path)
             shape = image.shape
             if image.get_data_dtype().kind not in "iuf":
                 raise SignalError(f"{path}: values of type {image.get_data_dtype()}, expected one number per voxel")
@@ -87,7 +174,9 @@ def read_scan(path: str | Path) -> Scan:
         ) from None
     broken = values.size - int(np.isfinite(values).sum())
     if broken:
-        raise SignalError(f"{path}: {broken} of {values.size} voxels are not finite numbers; set them to 0 and save again")
+        raise SignalError(
+            f"{path}: {broken} of {values.size} voxels are not finite numbers; set them to 0 and save again"
+        )
     lowest, highest = float(values.min()), float(values.max())
     if lowest == highest:
         raise SignalError(f"{path}: every voxel is {lowest:g}, so there is nothing to learn; replace or remove it")
@@ -111,9 +200,9 @@ def _volume_shape(path: Path, shape: Sequence[int]) -> tuple[int, int, int]:
     return (shape[0], shape[1], shape[2])
 
 
-def _scaling_note(image: object) -> str:
+def _scaling_note(image: Any) -> str:
     """What the header's slope and intercept did to the stored numbers; empty where they did nothing."""
-    slope, intercept = image.dataobj.slope, image.dataobj.inter  # type: ignore[attr-defined]
+    slope, intercept = image.dataobj.slope, image.dataobj.inter
     if (slope, intercept) == (1, 0):
         return ""
     return f"stored numbers scaled by the header: {slope:g} x value {'-' if intercept < 0 else '+'} {abs(intercept):g}"
@@ -146,7 +235,7 @@ def slice_of(scan: NDArray[np.floating], size: int, index: int) -> NDArray[np.fl
     plane = np.tensordot(along[along > 0], scan[along > 0], axes=1)
     values = averaging(plane.shape[0], size) @ plane @ averaging(plane.shape[1], size).T
     if values.max() <= 0:
-        raise SignalError(f"slice {index} of {size} is empty; use a scan that fills its box")
+        raise SignalError(f"slice {index} of {size} is empty; crop the scan to the head")
     return np.rot90(values / values.max()).astype(np.float32)
 
 
@@ -163,9 +252,21 @@ def random_slices(name: str, size: int) -> list[int]:
 
 
 def volume_name(path: str | Path) -> str:
-    """A file's name as that of a signal: without its ending, and of letters, digits, dots, dashes and underscores only."""
+    """A file's name as that of a signal: without its ending; whatever is no letter, digit, dot or dash becomes a _."""
     stem = re.sub(r"\.nii(\.gz)?$", "", Path(path).name)
     return re.sub(r"[^A-Za-z0-9._-]+", "_", stem)
+
+
+def named_volumes(files: Sequence[Path]) -> dict[str, Path]:
+    """The files by name. Raises SignalError where two share one, or where Snakemake could not take a path."""
+    named: dict[str, Path] = {}
+    for path in files:
+        if "{" in str(path):
+            raise SignalError(f"{path}: Snakemake takes braces for a wildcard; rename it")
+        other = named.setdefault(volume_name(path), path)
+        if other != path:
+            raise SignalError(f"{path}: would be called {volume_name(path)} as {other.name} is; rename one of them")
+    return named
 
 
 def slice_name(volume: str, index: int) -> str:
