@@ -17,6 +17,7 @@ class Voxels(nn.Module):
     """
 
     name = "voxels"
+    only_encoding = "none"
 
     def __init__(self, in_dim: int, out_dim: int, *, size: Count, output: str = "linear", stack: int = 1) -> None:
         super().__init__()
