@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 ENCODINGS = ["none", "basic", "positional", "gaussian"]  # the order of every table and legend
-FIT = ["combination", "signal"]  # what makes one fit in the records
+FIT = ["combination", "member", "signal"]  # what makes one fit in the records
 # Where an experiment fits one encoding with several of these, each is a row and a line of its own.
 VARIED = ["variant", "features", "network", "depth", "width", "learning_rate", "steps"]
 
@@ -39,7 +39,12 @@ def with_variants_named(records: pd.DataFrame) -> pd.DataFrame:
 def is_of_diverged_fit(records: pd.DataFrame) -> pd.Series:
     """One truth value per row: whether the fit it belongs to diverged at any step."""
     diverged = records["status"] == "diverged"
-    return diverged.groupby([records[column] for column in FIT]).transform("any").astype(bool)
+    return diverged.groupby([records[column] for column in fit_columns(records)]).transform("any").astype(bool)
+
+
+def fit_columns(records: pd.DataFrame) -> list[str]:
+    """What makes one fit; records made before there were stacked axes have no members."""
+    return [column for column in FIT if column in records]
 
 
 def psnr_rows(records: pd.DataFrame, splits: Iterable[str], sets: Iterable[str] = ("report",)) -> pd.DataFrame:
@@ -83,7 +88,7 @@ def chosen_sigma(records: pd.DataFrame, encoding: str) -> float:
 def divergence_notes(records: pd.DataFrame, experiment: str) -> list[str]:
     """A sentence on which fits of report signals diverged, by encoding and sigma; none where none did."""
     report = records[records["set"] == "report"]
-    fits = report.assign(diverged=is_of_diverged_fit(report)).drop_duplicates(FIT)
+    fits = report.assign(diverged=is_of_diverged_fit(report)).drop_duplicates(fit_columns(report))
     counts = fits.groupby(["encoding", "sigma"], dropna=False)["diverged"].agg(["sum", "size"]).reset_index()
     lost = []
     for row in counts[counts["sum"] > 0].to_dict("records"):
