@@ -1,6 +1,8 @@
 """Projections and Fourier samples: the operators against slow or foreign ones, their adjoints, masks."""
 
+import inspect
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +12,16 @@ from torch import Tensor
 
 from posenc.problems.fourier_samples import (
     PAPER_SHARE,
+    PAPER_VARIANCE,
+    FourierSamples,
     MaskedFourier,
     draws_that_observe,
     observed_coefficients,
 )
-from posenc.problems.projections import ParallelBeams, nearest_pixels
+from posenc.problems.projections import ParallelBeams, Projections, nearest_pixels
+from posenc.signals import heads, phantoms
+from posenc.training.checkpoints import Progress
+from posenc.training.stack import fit_stack
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -170,3 +177,130 @@ def test_the_gradient_of_the_squares_is_twice_the_adjoint_of_the_masked_transfor
     adjoint = 6**3 * torch.fft.ifftn(spectrum, dim=(1, 2, 3))  # of the unnormalised transform
     assert volumes.grad is not None
     torch.testing.assert_close(volumes.grad.double(), 2 * adjoint.real, rtol=1e-4, atol=1e-4)
+
+
+# ---- the problems
+
+
+def learned(problem: Projections | FourierSamples, targets: Tensor, steps: int) -> Tensor:
+    """Values that gradient descent on a problem's loss alone finds, one per pixel or voxel, from mid-grey."""
+    values = torch.full((len(targets), targets[0].numel(), 1), 0.5, requires_grad=True)
+    optimizer = torch.optim.Adam([values], lr=0.05)
+    for step in range(steps):
+        optimizer.zero_grad()
+        problem.loss(values, step).sum().backward()
+        optimizer.step()
+    return values.detach()
+
+
+def test_projections_ask_for_every_pixel_and_score_the_picture_clipped() -> None:
+    pictures = random(2, 8, 8, 1)
+    problem = Projections({"values": pictures}, angles=5)
+    grid = problem.inputs(0)
+    assert len(grid) == 64 and problem.inputs(7) is grid
+    flat_pictures = pictures.reshape(2, 64, 1)
+    assert problem.loss(flat_pictures, 0).tolist() == pytest.approx([0, 0])
+    beyond = torch.where(flat_pictures > 0.5, flat_pictures + 1, flat_pictures - 1)
+    (score,) = problem.scores(lambda where: beyond, True)
+    assert (score.metric, score.split) == ("psnr", "all") == Projections.chosen_by
+    clipped = (beyond.clamp(0, 1) - flat_pictures).double().square().mean(dim=(1, 2))
+    torch.testing.assert_close(score.values, -10 * clipped.log10())
+    shown = problem.shown(lambda where: beyond)[""]
+    assert shown.shape == (2, 8, 8, 1) and torch.equal(shown.flatten(1), beyond.flatten(1).half())
+
+
+def test_the_loss_of_projections_is_half_their_mean_squared_error() -> None:
+    pictures, values = random(2, 8, 8, 1), random(2, 64, 1, seed=1)
+    beams = ParallelBeams(8, 5)
+    expected = 0.5 * (beams.project(values[..., 0]) - beams.project(pictures.flatten(1))).square().mean(dim=(1, 2))
+    torch.testing.assert_close(Projections({"values": pictures}, angles=5).loss(values, 0), expected)
+
+
+def test_points_of_projections_stand_at_their_pixels() -> None:
+    # a picture that is brighter to the right and, by less, further down
+    x, y = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="xy")
+    pictures = ((x + 0.1 * y) / 10)[None, :, :, None]
+    problem = Projections({"values": pictures}, angles=4)
+    points = problem.grid.points()
+    values = (8 * points[:, 0] + 0.8 * points[:, 1]) / 10
+    assert float(problem.loss(values[None, :, None], 0)) < 1e-12
+
+
+def test_many_projections_tell_the_picture() -> None:
+    pictures = torch.from_numpy(np.stack([phantoms.phantom("phantoms", index, 16) for index in range(2)]))
+    found = [
+        float((learned(Projections({"values": pictures}, angles=angles), pictures, 300)[..., 0] - pictures.flatten(1))
+        .square().mean())
+        for angles in (2, 40)
+    ]  # fmt: skip
+    assert found[1] < 0.1 * found[0]
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 10, 1), (1, 8, 8, 3)])
+def test_pictures_that_cannot_be_projected(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="of one channel"):
+        Projections({"values": torch.zeros(shape)}, angles=3)
+
+
+def test_the_loss_of_fourier_samples_is_the_masked_mean_of_the_whole_spectrum() -> None:
+    volumes, values = random(2, 8, 8, 8, 1), random(2, 512, 1, seed=1)
+    problem = FourierSamples({"values": volumes}, variance=0.5)
+    mask = observed_coefficients(8, variance=0.5)
+    error = torch.fft.fftn(values.reshape(2, 8, 8, 8).double(), dim=(1, 2, 3)) - torch.fft.fftn(
+        volumes[..., 0].double(), dim=(1, 2, 3)
+    )
+    expected = 0.5 * (mask * error.abs().square()).mean(dim=(1, 2, 3))
+    torch.testing.assert_close(problem.loss(values, 0).double(), expected, rtol=1e-5, atol=0)
+
+
+def test_fourier_samples_ask_for_every_voxel_and_score_the_volume_clipped() -> None:
+    volumes = random(1, 8, 8, 8, 1)
+    problem = FourierSamples({"values": volumes}, observed=0.3)
+    assert len(problem.inputs(0)) == 512
+    (score,) = problem.scores(lambda where: volumes.reshape(1, 512, 1) - 0.1, False)
+    expected = (volumes - (volumes - 0.1).clamp(0, 1)).double().square().mean()
+    assert float(score.values) == pytest.approx(-10 * math.log10(float(expected)))
+    assert problem.shown(lambda where: volumes.reshape(1, 512, 1))[""].shape == (1, 8, 8, 8, 1)
+
+
+def test_points_of_fourier_samples_stand_at_their_voxels() -> None:
+    z, y, x = torch.meshgrid(*[torch.arange(8.0)] * 3, indexing="ij")
+    volumes = ((x + 0.1 * y + 0.01 * z) / 10)[None, ..., None]
+    problem = FourierSamples({"values": volumes})
+    points = problem.grid.points()
+    values = (8 * points @ torch.tensor([1, 0.1, 0.01])) / 10
+    assert float(problem.loss(values[None, :, None], 0)) < 1e-8
+
+
+def test_the_observed_share_has_its_default_in_one_place() -> None:
+    assert inspect.signature(FourierSamples).parameters["observed"].default == PAPER_SHARE
+    assert inspect.signature(FourierSamples).parameters["variance"].default == PAPER_VARIANCE
+
+
+def test_volumes_that_are_no_cubes() -> None:
+    with pytest.raises(ValueError, match="8 x 8 x 9 x 1: Fourier samples take cubes"):
+        FourierSamples({"values": torch.zeros(1, 8, 8, 9, 1)})
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("encoding", ["none:NoEncoding", "basic:Basic"])
+@pytest.mark.parametrize(
+    ("problem", "signal"),
+    [
+        ({"use": "posenc.problems.projections:Projections", "angles": 8}, phantoms.phantom("phantoms", 0, 16)),
+        ({"use": "posenc.problems.fourier_samples:FourierSamples", "variance": 0.25}, heads.head_volume(0, 12)[..., None]),
+    ],
+)
+def test_a_network_learns_both(problem: dict[str, Any], signal: np.ndarray, encoding: str, precision: str) -> None:
+    spec = {
+        "members": [{"use": f"posenc.encodings.{encoding}"}],
+        "network": {"use": "posenc.networks.mlp:MLP", "depth": 3, "width": 32},
+        "problem": problem,
+        "training": {"steps": 150, "learning_rate": 1e-2, "log_every": 149},
+        "seed": 0,
+    }
+    rows = [{"name": "a", "set": "report"}]
+    found = fit_stack(spec, 0, {"values": torch.from_numpy(signal[None])}, rows, precision, Progress())
+    scores = {row["step"]: row["value"] for row in found.values if row["metric"] == "psnr"}
+    assert scores[150] > scores[1] + 2
+    assert found.predictions["a"].shape == signal.shape

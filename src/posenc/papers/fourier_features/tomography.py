@@ -18,7 +18,6 @@ from matplotlib.axes import Axes
 from posenc.papers.fourier_features.image import (
     PSNR,
     SIGMA_AXES,
-    all_encodings,
     chosen_summary,
     draw_scored,
     framed,
@@ -30,6 +29,7 @@ from posenc.papers.fourier_features.image import (
 from posenc.papers.material import Column, Figure, Material, Table
 from posenc.papers.reconstructions import first_signals, reconstructions, without_pictures
 from posenc.papers.scores import (
+    ENCODINGS,
     base_encoding,
     divergence_notes,
     encoding_order,
@@ -84,8 +84,8 @@ def table_6(material: Material) -> Table:
 def table(material: Material, data: Sequence[Data], origin: str) -> Table:
     """Published numbers, the authors' notebooks', this run's, and a reference run's where there is one."""
     runs = {kind.experiment: run_summaries(material, kind) for kind in data}
-    rows = [*all_encodings({"": {"": frame} for run in runs.values() for frame in run.values()}), VOXELS]
-    rows = list(dict.fromkeys(name for name in rows if name != VOXELS)) + [VOXELS]
+    fitted = {name for run in runs.values() for frame in run.values() for name in frame.index}
+    rows = [*encoding_order({*ENCODINGS, *fitted} - {VOXELS}), VOXELS]
     columns: dict[Column, pd.Series] = {}
     formats: dict[Column, str] = {}
     for kind in data:
@@ -174,7 +174,7 @@ def compared(material: Material, data: Sequence[Data]) -> Figure:
         (signal,) = shown.loc[shown["experiment"] == kind.experiment, "signal"].unique()
         truths[kind.experiment] = (signal, flat(material.truths(kind.experiment)[signal]))
     errors = [
-        None if picture is None else np.abs(np.clip(flat(picture), 0, 1) - truths[experiment][1])
+        None if picture is None else np.abs(np.clip(picture, 0, 1) - truths[experiment][1])
         for experiment, picture in zip(shown["experiment"], shown["picture"], strict=True)
     ]
     drawn = [error for error in errors if error is not None]
@@ -182,7 +182,7 @@ def compared(material: Material, data: Sequence[Data]) -> Figure:
     encodings = [*encoding_order(set(shown["encoding"]) - {VOXELS}), VOXELS]
     with style.applied():
         size = (2 * len(data), 1 + len(encodings), style.TEXT_WIDTH)
-        grid = tiles.TileGrid(*size, left=1.2 * tiles.LINE, above=1.3 * tiles.LINE)
+        grid = tiles.TileGrid(*size, left=1.2 * tiles.LINE, above=1.3 * tiles.LINE, below=0.3 * tiles.LINE)
         for index, kind in enumerate(data):
             signal, truth = truths[kind.experiment]
             first = grid.tile(2 * index, 0)
@@ -194,13 +194,13 @@ def compared(material: Material, data: Sequence[Data]) -> Figure:
             for column, encoding in enumerate(encodings, start=1):
                 fit = shown[(shown["experiment"] == kind.experiment) & (shown["encoding"] == encoding)]
                 above, below = grid.tile(2 * index, column), grid.tile(2 * index + 1, column)
-                draw_scored(above, fit.assign(picture=[None if p is None else flat(p) for p in fit["picture"]]))
+                draw_scored(above, fit)
                 if index == 0:
                     tiles.title_above(above, encoding)
                 for row in fit.index:
                     show_error(below, errors[row], top)
     notes = [
-        f"Absolute errors: one scale, from 0 to {top:.2g}, the 99.5 % quantile of all of them; larger ones look like it.",
+        f"Absolute errors: one scale, from 0 to {top:.2g}, the 99.5 % quantile of all; larger ones look like it.",
         "Volumes are shown in the middle slice across their first axis." if data is MRI else "",
         *(note for kind in data for note in run_notes(material, kind)),
     ]
@@ -215,7 +215,9 @@ def reconstructed(material: Material, kind: Data) -> pd.DataFrame:
     chosen = with_variants_named(records[records["chosen"]])
     fits = reconstructions(material, kind.experiment, chosen, signals, "all")
     of_voxels = reconstructions(material, kind.voxels, voxels.assign(encoding=VOXELS), signals, "all")
-    return pd.concat([fits, of_voxels.assign(experiment=kind.experiment)])
+    every = pd.concat([fits, of_voxels.assign(experiment=kind.experiment)])
+    pictures: list[Any] = [None if picture is None else flat(picture) for picture in every["picture"]]
+    return every.assign(picture=pictures)
 
 
 def flat(values: np.ndarray) -> np.ndarray:
@@ -261,8 +263,10 @@ def figure_tomography_sweeps(material: Material) -> Figure:
     with style.applied():
         figure = style.new_figure(style.TEXT_WIDTH, 0.8 + 1.6 * len(records))
         panels = figure.subplots(len(records), len(swept) + 1, squeeze=False)
-        for row, (experiment, found) in zip(panels, plotted.groupby("experiment", sort=False), strict=True):
+        for row, experiment in zip(panels, records, strict=True):
+            found = plotted[plotted["experiment"] == experiment]
             for axes, encoding in zip(row, swept, strict=False):
+                axes.sharey(row[0])
                 line = found[found["encoding"] == encoding]
                 level_lines(axes, found[found["set"] == "report"], level, colours)
                 sweep_lines(axes, line, colours[encoding])
@@ -271,15 +275,14 @@ def figure_tomography_sweeps(material: Material) -> Figure:
             row[0].set_ylabel(f"{experiment}\n{PSNR}")
             published = readings[readings["experiment"] == experiment]
             row[-1].set_visible(not published.empty)
-            for encoding, line in published.groupby("encoding"):
-                look = {"marker": "o", "markerfacecolor": "none", "linestyle": ""}
-                row[-1].plot(line["sigma"], line["published"], color=colours.get(str(encoding), "0.2"), **look)
-                row[-1].set(title=f"{encoding}, published", xlabel=SIGMA_AXES[str(encoding)])
-                number(row[-1], line["sigma"])
+            for read in published["encoding"].unique():
+                look: dict[str, Any] = {"marker": "o", "markerfacecolor": "none", "linestyle": ""}
+                row[-1].plot(published["sigma"], published["published"], color=colours.get(read, "0.2"), **look)
+                row[-1].set(title=f"{read}, published", xlabel=SIGMA_AXES[read])
+                number(row[-1], published["sigma"])
         figure.legend(handles=sweep_key(level, colours), loc="outside upper center", ncols=4 + len(level))
     notes = [
-        "Published: readings of the authors' notebooks at the paper's scale (about 3 % uncertain), with a scale of their"
-        " own.",
+        "Published: readings of the authors' notebooks at the paper's size, about 3 % uncertain; their scale is their own.",
         *(note for experiment, found in records.items() for note in divergence_notes(found, experiment)),
     ]
     return Figure(figure, pd.concat([plotted, readings], ignore_index=True), notes)
