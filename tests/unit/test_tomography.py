@@ -288,7 +288,10 @@ def test_volumes_that_are_no_cubes() -> None:
     ("problem", "signal"),
     [
         ({"use": "posenc.problems.projections:Projections", "angles": 8}, phantoms.phantom("phantoms", 0, 16)),
-        ({"use": "posenc.problems.fourier_samples:FourierSamples", "variance": 0.25}, heads.head_volume(0, 12)[..., None]),
+        (
+            {"use": "posenc.problems.fourier_samples:FourierSamples", "variance": 0.25},
+            heads.head_volume(0, 12)[..., None],
+        ),
     ],
 )
 def test_a_network_learns_both(problem: dict[str, Any], signal: np.ndarray, encoding: str, precision: str) -> None:
