@@ -282,7 +282,7 @@ def figure_tomography_sweeps(material: Material) -> Figure:
                 number(row[-1], published["sigma"])
         figure.legend(handles=sweep_key(level, colours), loc="outside upper center", ncols=4 + len(level))
     notes = [
-        "Published: readings of the authors' notebooks (about 3 % uncertain), of the paper's size; note their own scale.",
+        "Published: readings of the authors' notebooks at the paper's size, about 3 % uncertain, on their own scale.",
         *(note for experiment, found in records.items() for note in divergence_notes(found, experiment)),
     ]
     return Figure(figure, pd.concat([plotted, readings], ignore_index=True), notes)
