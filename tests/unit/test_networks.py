@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from posenc.networks.inputs import AxisFeatures
 from posenc.networks.mlp import MLP, OUTPUTS, glorot_normal
+from posenc.networks.voxels import Voxels
+from posenc.problems.grid import Grid, half_open
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -194,3 +197,52 @@ def test_values_leave_the_network_in_float32_whatever_the_products_ran_in() -> N
     network = MLP(6, 3, width=16, output="sigmoid", generator=generator())
     with torch.autocast("cpu", torch.bfloat16):
         assert network(random_features(5, 6).bfloat16()).dtype == torch.float32
+
+
+# ---- voxels
+
+
+def numbered_voxels(in_dim: int, size: int, stack: int = 2) -> Voxels:
+    """A stack of grids whose voxels are numbered on, the first axis fastest."""
+    voxels = Voxels(in_dim, 1, size=size, stack=stack)
+    with torch.no_grad():
+        voxels.values.copy_(torch.arange(voxels.values.numel(), dtype=torch.float32).reshape(voxels.values.shape))
+    return voxels
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize("size", [4, 7, 16])
+def test_a_grid_of_the_voxels_size_asks_for_each_voxel_once(dimensions: int, size: int) -> None:
+    voxels = numbered_voxels(dimensions, size)
+    grid = Grid((half_open(size),) * dimensions)
+    at_points = voxels(grid.points())
+    assert torch.equal(at_points, voxels.values.detach())
+    by_axis = [AxisFeatures(coordinates[:, None], torch.tensor([axis])) for axis, coordinates in enumerate(grid.axes)]
+    assert torch.equal(voxels(by_axis), at_points)
+
+
+def test_a_point_has_the_value_of_the_voxel_it_lies_in() -> None:
+    voxels = numbered_voxels(2, 4, stack=1)
+    points = torch.tensor([[0.0, 0.0], [0.3, 0.0], [0.24, 0.26], [0.99, 0.99]])
+    assert voxels(points)[0, :, 0].tolist() == [0, 1, 4, 15]
+
+
+def test_half_open_coordinates_fall_into_their_own_voxel_at_every_size() -> None:
+    for size in range(2, 600):
+        assert torch.equal(Voxels(1, 1, size=size).voxel_on_axis(half_open(size)), torch.arange(size))
+
+
+def test_voxels_start_at_mid_grey_and_only_asked_ones_get_a_gradient() -> None:
+    voxels = Voxels(2, 1, size=3, output="sigmoid", stack=2)
+    values = voxels(torch.tensor([[0.0, 0.0], [0.4, 0.7]]))
+    assert values.shape == (2, 2, 1) and (values == 0.5).all()
+    values.sum().backward()
+    assert voxels.values.grad is not None
+    assert torch.nonzero(voxels.values.grad[0, :, 0]).flatten().tolist() == [0, 7]
+    assert voxels.state_of(1)["values"].shape == (9, 1)
+
+
+def test_voxels_refuse_what_is_no_coordinate() -> None:
+    features = [AxisFeatures(torch.zeros(4, 2), torch.arange(2)) for _ in range(2)]
+    with pytest.raises(ValueError, match="encoding none"):
+        Voxels(4, 1, size=4)(features)

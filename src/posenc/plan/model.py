@@ -215,6 +215,18 @@ class Experiment(Model):
         return self
 
     @model_validator(mode="after")
+    def encodings_that_networks_take(self) -> "Experiment":
+        for network in entries(self.networks):
+            only = parts("networks")[network].attributes.get("only_encoding")
+            others = [name for name in entries(self.encodings) if only and name != only]
+            if others:
+                raise ValueError(
+                    f"networks.{network} takes the encoding {only} alone, not {', '.join(others)}; give it"
+                    " an experiment of its own"
+                )
+        return self
+
+    @model_validator(mode="after")
     def enough_features(self) -> "Experiment":
         axes = chosen_problem(self)[0].attributes["dimensions"]
         for name, entry in entries(self.encodings).items():

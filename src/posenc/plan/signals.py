@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from posenc.plan.layers import ConfigError
 from posenc.plan.pictures import Source, natural_pictures, text_pictures
-from posenc.signals import scenes, sinusoids
+from posenc.signals import phantoms, scenes, sinusoids, volumes
 from posenc.signals.pictures import SignalError
 from posenc.signals.sets import Proposal
 
@@ -27,6 +27,10 @@ KINDS: dict[str, Kind] = {
     "text": Kind(None, "picture{s} of {size} x {size} pixels"),
     "sinusoids": Kind(sinusoids, "plane wave{s} on {size} x {size} pixels", as_published=True),
     "scenes": Kind(scenes, "scene{s}, each seen in {report_views} views of {size} x {size} pixels"),
+    "phantoms": Kind(phantoms, "phantom{s} of {size} x {size} pixels", as_published=True),
+    "phantom_volumes": Kind(phantoms, "phantom{s} of {size} x {size} x {size} voxels"),
+    "brain_slices": Kind(volumes, "slice{s} of heads of {size} x {size} pixels"),
+    "brain_volumes": Kind(volumes, "head{s} of {size} x {size} x {size} voxels"),
 }
 
 

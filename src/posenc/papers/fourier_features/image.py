@@ -126,9 +126,9 @@ def run_summaries(material: Material) -> dict[str, dict[str, pd.DataFrame]]:
     return runs
 
 
-def chosen_summary(records: pd.DataFrame) -> pd.DataFrame:
-    """mean, std, sigma, n per encoding (the index): test split, report set, chosen sigma, reported step."""
-    rows = psnr_rows(records[records["chosen"] & records["final"]], ["test"])
+def chosen_summary(records: pd.DataFrame, split: str = "test") -> pd.DataFrame:
+    """mean, std, sigma, n per encoding (the index): one split, report set, chosen sigma, reported step."""
+    rows = psnr_rows(records[records["chosen"] & records["final"]], [split])
     frame = summary(signal_means(rows, ["encoding"]), ["encoding"]).set_index("encoding")
     return frame.assign(sigma=[chosen_sigma(records, name) for name in frame.index])
 
