@@ -22,7 +22,7 @@ from posenc.signals.mesh_files import Mesh, edge_counts, normalised, read_mesh
 from posenc.signals.mesh_rays import Containment
 from posenc.signals.pictures import SignalError
 
-SPEC = {"pool": 4096, "test": 2000, "picture": 24}
+SPEC = {"pool": 4096, "test": 2000, "size": 24}
 
 
 def box_mesh(low: float = 0.2, high: float = 0.7) -> Mesh:
@@ -90,7 +90,7 @@ def test_a_solid_is_closed_in_one_piece_and_inside_its_box(name: str) -> None:
     assert np.abs(vertices).max() < 1  # a surface that the grid cuts off would lie at 1
     assert mesh.area_faces.min() > 0
     genus = (2 - mesh.euler_number) / 2
-    assert genus == {"gyroid_ball": 28, "knot": 1}.get(name, 0)
+    assert genus == {"gyroid_ball": 14, "knot": 1}.get(name, 0)
 
 
 def test_there_are_solids_to_tune_and_to_report() -> None:
@@ -212,7 +212,7 @@ def test_a_signal_s_arrays() -> None:
         "boundary_labels": ((250,), np.uint8),
         "normals": ((24, 24, 3), np.float16),
     }
-    assert signal.licence == solids.LICENCE and signal.note == "genus 28"
+    assert signal.licence == solids.LICENCE and signal.note == "genus 14"
     box = signal.arrays["box"].astype(np.float64)
     vertices, _ = normalised(*solids.solid_mesh("gyroid_ball"))
     np.testing.assert_allclose(box, [vertices.min(axis=0) - 1e-3, vertices.max(axis=0) + 1e-3], atol=1e-7)
@@ -346,7 +346,7 @@ def test_check_names_every_bad_file(tmp_path: Path) -> None:
 
 
 def asked(tuning: int, report: int) -> Any:
-    return SimpleNamespace(kind="shapes", tuning=tuning, report=report, pool=4096, test=2000, picture=24)
+    return SimpleNamespace(kind="shapes", tuning=tuning, report=report, pool=4096, test=2000, size=24)
 
 
 def names(entries: list[dict[str, str]]) -> list[str]:

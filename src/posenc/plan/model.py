@@ -64,6 +64,10 @@ class Signals(Model):
     angles: Annotated[int, Field(ge=2)] | None = Field(
         None, description="of `sinusoids`: how many directions, from 0 to 180 degrees"
     )
+    pool: Annotated[int, Field(ge=8, multiple_of=8)] | None = Field(
+        None, description="of `shapes`: points that training draws from; no point comes twice where there are enough"
+    )
+    test: Count | None = Field(None, description="of `shapes`: points that each score counts")
 
 
 class TrainingOverride(Model):
@@ -190,6 +194,13 @@ class Experiment(Model):
         for name in ("encodings", "networks"):
             if not entries(getattr(self, name)):
                 raise ValueError(f"{name}: empty grid; name at least one")
+        return self
+
+    @model_validator(mode="after")
+    def enough_points(self) -> "Experiment":
+        batch, pool = chosen_problem(self)[1].get("batch"), self.signals.pool
+        if batch and pool and batch > pool:
+            raise ValueError(f"problem: a batch of {batch} points must be at most signals.pool = {pool}")
         return self
 
     @model_validator(mode="after")

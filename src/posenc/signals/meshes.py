@@ -30,6 +30,8 @@ _SEED = 2020  # of the test points; a mesh adds its name
 
 def propose(settings: Any, folder: Path | None) -> Proposal:
     """Meshes of the folder's sub-folder `meshes` where it has some, otherwise the solids of `posenc.signals.solids`."""
+    if settings.pool is None or settings.test is None:
+        raise SignalError("shapes need `pool` and `test`: how many points there are to train on and to score")
     files = mesh_files(folder / "meshes") if folder else []
     if files:
         named = {path.stem: str(path) for path in reversed(files)}  # of a.obj and a.ply the first
@@ -76,10 +78,10 @@ def check(spec: Mapping[str, Any]) -> list[str]:
 def load_signal(asked: Mapping[str, str], spec: Mapping[str, Any]) -> Signal:
     """A mesh as labelled points, and its picture.
 
-    spec: pool (training points), test (points per test split) and picture (side of the normal map in pixels).
+    spec: pool (training points), test (points per test split) and size (side of the normal map in pixels).
     Arrays: `box` (2, 3) float32, the corners of the bounding box with its margin; `train_labels`, `uniform_labels`,
     `boundary_labels`, bits, eight to a byte, first bit highest; `uniform_points` and `boundary_points` (test, 3)
-    float32; `normals` (picture, picture, 3) float16, 0 where the mesh is not seen.
+    float32; `normals` (size, size, 3) float16, 0 where the mesh is not seen.
     """
     name = asked["name"]
     if asked["path"]:
@@ -98,7 +100,7 @@ def load_signal(asked: Mapping[str, str], spec: Mapping[str, Any]) -> Signal:
         "uniform_labels": np.packbits(inside(uniform)),
         "boundary_points": boundary,
         "boundary_labels": np.packbits(inside(boundary)),
-        "normals": normal_map(mesh, spec["picture"]).astype(np.float16),
+        "normals": normal_map(mesh, spec["size"]).astype(np.float16),
     }
     for split_name in ("uniform", "boundary"):
         if not arrays[f"{split_name}_labels"].any():

@@ -45,10 +45,10 @@ def star(x: Field, y: Field, z: Field) -> Field:
 
 
 def gyroid_ball(x: Field, y: Field, z: Field) -> Field:
-    """A ball cut out of a thick gyroid, walls and tunnels of equal kind: one body of genus 28."""
-    a, b, c = 7 * x, 7 * y, 7 * z
+    """A ball cut out of a thick gyroid, walls and tunnels of equal kind: one body of genus 14."""
+    a, b, c = 5 * x, 5 * y, 5 * z
     gyroid = np.sin(a) * np.cos(b) + np.sin(b) * np.cos(c) + np.sin(c) * np.cos(a)
-    return np.minimum(0.85 - np.sqrt(x * x + y * y + z * z), (0.45 - np.abs(gyroid)) / 7)
+    return np.minimum(0.85 - np.sqrt(x * x + y * y + z * z), (0.65 - np.abs(gyroid)) / 5)
 
 
 def ridged_blob(x: Field, y: Field, z: Field) -> Field:
@@ -84,7 +84,7 @@ def vase(x: Field, y: Field, z: Field) -> Field:
 SOLIDS = {
     "knot": Solid(knot, "tuning", ""),
     "star": Solid(star, "tuning", ""),
-    "gyroid_ball": Solid(gyroid_ball, "report", "genus 28"),
+    "gyroid_ball": Solid(gyroid_ball, "report", "genus 14"),
     "ridged_blob": Solid(ridged_blob, "report", "fine ridges"),
     "screw": Solid(screw, "report", ""),
     "vase": Solid(vase, "report", "thin walls"),
