@@ -38,9 +38,9 @@ Measure = Callable[[Asked], Mapping[str, Tensor]]  # by name; "" where there is 
 def run_measure(spec: Mapping[str, Any], outputs: Mapping[str, str], device: str = "auto") -> None:
     """Ask every chosen network of a report signal that did not diverge, and write what is found to `arrays` (.npz).
 
-    spec: `function`, `parameters`, `records`, `signals` (npz and json) and `fits`: label, spec, weights and maybe theory
-    of each combination. Arrays bear the names that fits give theirs, `signal` or `signal/name` and `member/` before
-    where axes are stacked, below the combination's label.
+    spec: `function`, `parameters`, `records`, `signals` (npz and json) and `fits`: label, spec, weights and maybe
+    theory of each combination. Arrays bear the names that fits give theirs (`signal` or `signal/name`, and `member/`
+    before where axes are stacked) below the combination's label.
     """
     module, name = spec["function"].split(":")
     function: Measure = getattr(importlib.import_module(module), name)
