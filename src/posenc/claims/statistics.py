@@ -85,6 +85,28 @@ def difference_of_gains(records: Records, *, larger: Where, smaller: Where) -> E
     )
 
 
+def paired_difference_of_gains(
+    records: Records,
+    *,
+    experiment: str,
+    where: Where,
+    first: Where,
+    second: Where,
+    larger: Where,
+    smaller: Where,
+    times: float = 1,
+) -> Evidence:
+    """The gain of first over second under `larger` less `times` that under `smaller`, source by source."""
+    sides = {
+        (name, side): {**where, **condition, **of}
+        for name, condition in (("larger", larger), ("smaller", smaller))
+        for side, of in (("first", first), ("second", second))
+    }
+    scores = _scores(records, experiment, sides)
+    gains = {name: scores.by_source[name, "first"] - scores.by_source[name, "second"] for name in ("larger", "smaller")}
+    return _evidence(scores, (gains["larger"] - times * gains["smaller"]).to_numpy())
+
+
 def paired_difference_in_sweep(
     records: Records, *, experiment: str, where: Where, first: Where, second: Where, place: int
 ) -> Evidence:
@@ -176,6 +198,7 @@ def octaves_needed(octaves: NDArray[np.float64], scores: NDArray[np.float64], ta
 STATISTICS: dict[str, Callable[..., Evidence]] = {
     "paired_difference": paired_difference,
     "difference_of_gains": difference_of_gains,
+    "paired_difference_of_gains": paired_difference_of_gains,
     "paired_difference_in_sweep": paired_difference_in_sweep,
     "paired_difference_by_angle": paired_difference_by_angle,
     "along_axes_less_off": along_axes_less_off,
