@@ -18,7 +18,7 @@ from posenc.papers.scores import (
     ENCODINGS,
     divergence_notes,
     is_of_diverged_fit,
-    score_rows,
+    metric_rows,
     signal_means,
     summary,
 )
@@ -98,7 +98,7 @@ def task_scores(records: pd.DataFrame, task: Task) -> pd.Series:
     for encoding, settings in task.where.items():
         for setting, value in settings.items():
             found = found[(found["encoding"] != encoding) | (found[setting] == value)]
-    rows = score_rows(found, task.metric, [task.split])
+    rows = metric_rows(found, task.metric, [task.split])
     return summary(signal_means(rows, ["encoding"]), ["encoding"]).set_index("encoding")["mean"]
 
 
