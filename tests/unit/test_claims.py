@@ -73,6 +73,7 @@ def features_records(curve: Any, sources: int = 6, depths: tuple[int, ...] = (2,
 def _as_records(experiment: str, rows: list[dict[str, Any]], split: str) -> pd.DataFrame:
     common = {"experiment": experiment, "combination": "c", "set": "report", "item": "", "replicate": np.nan}
     common |= {
+        "member": 0,
         "split": split,
         "metric": "psnr",
         "status": "ok",

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -91,9 +92,37 @@ def test_initial_biases_are_normal_with_deviation_one_hundredth() -> None:
     assert float((bias.abs() > 0.02).float().mean()) == pytest.approx(0.0455, abs=0.006)  # not cut
 
 
-def test_all_networks_of_a_stack_start_from_the_draw_of_a_single_one() -> None:
-    alone = MLP(6, 3, depth=4, width=16, generator=generator(3))
-    stacked = MLP(6, 3, depth=4, width=16, stack=5, generator=generator(3))
+@pytest.mark.parametrize(("fan_in", "width"), [(512, 256), (1, 1024), (30, 900)])
+def test_lecun_weights_are_normal_with_variance_one_over_fan_in_and_biases_zero(fan_in: int, width: int) -> None:
+    network = MLP(fan_in, 1, depth=3, width=width, initialisation="lecun", generator=generator())
+    for weight, inputs in zip(network.weights, (fan_in, width, width), strict=True):
+        draw = weight.detach().double().flatten() * math.sqrt(inputs)
+        count = draw.numel()
+        # Mean, variance, skewness and kurtosis of a standard normal, within four standard errors of so many draws.
+        assert abs(float(draw.mean())) < 4 / math.sqrt(count)
+        assert float(draw.square().mean()) == pytest.approx(1, abs=4 * math.sqrt(2 / count))
+        assert abs(float((draw**3).mean())) < 4 * math.sqrt(15 / count)
+        assert float((draw**4).mean()) == pytest.approx(3, abs=4 * math.sqrt(96 / count))
+    assert all(not bias.any() for bias in network.biases)
+
+
+def test_initialisations_differ_and_glorot_is_the_default() -> None:
+    default, glorot, lecun = (
+        [parameter.detach() for parameter in MLP(6, 3, width=16, generator=generator(), **chosen).parameters()]
+        for chosen in ({}, {"initialisation": "glorot"}, {"initialisation": "lecun"})
+    )
+    assert all(torch.equal(one, other) for one, other in zip(default, glorot, strict=True))
+    assert not any(torch.equal(one, other) for one, other in zip(default, lecun, strict=True))
+
+
+@pytest.mark.parametrize("initialisation", ["glorot", "lecun"])
+def test_all_networks_of_a_stack_start_from_the_draw_of_a_single_one(
+    initialisation: Literal["glorot", "lecun"],
+) -> None:
+    alone, stacked = (
+        MLP(6, 3, depth=4, width=16, initialisation=initialisation, stack=stack, generator=generator(3))
+        for stack in (1, 5)
+    )
     for one, many in zip(alone.parameters(), stacked.parameters(), strict=True):
         assert torch.equal(one.expand_as(many), many)
 

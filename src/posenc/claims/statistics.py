@@ -229,7 +229,7 @@ def _fit_values(records: Records, experiment: str, where: Where) -> pd.Series[fl
     # As text, because an unused item or replicate is NaN and would not match its own kind.
     fits = pd.MultiIndex.from_frame(rows[FIT].astype(str))
     if fits.has_duplicates:
-        settings = rows.drop(columns=[*FIT, "combination", "value", "status"])
+        settings = rows.drop(columns=[*FIT, "combination", "member", "value", "status"])
         differing: list[Hashable] = [column for column in settings if settings[column].nunique(dropna=False) > 1]
         raise NoRecordsError(
             f"{experiment} with {_spelled(where)} has several fits per signal and seed, which differ in"

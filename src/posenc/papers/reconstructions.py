@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from posenc.papers.material import Material
-from posenc.papers.scores import fit_columns, is_of_diverged_fit
+from posenc.papers.scores import is_of_diverged_fit
 from posenc.reporting import tiles
 
 
@@ -30,12 +30,11 @@ def reconstructions(
     first_seeds = records.sort_values("seed", kind="stable").drop_duplicates(["encoding", "sigma"])
     rows = []
     for _, fit in first_seeds.iterrows():
-        of_fit = [column for column in fit_columns(records) if column != "signal"]
-        lost = set(diverged.loc[(diverged[of_fit] == fit[of_fit]).all(axis=1), "signal"])
+        combination, member = fit["combination"], fit["member"]
+        lost = set(diverged.loc[is_of(diverged, combination, member), "signal"])
         # Nothing is asked for a combination that has nothing to show.
-        pictures = material.predictions(experiment, fit["combination"]) if set(signals) - lost else {}
-        pictures |= {name.removeprefix(f"{fit.get('member', 0)}/"): picture for name, picture in pictures.items()}
-        psnr = scores[(scores[of_fit] == fit[of_fit]).all(axis=1)].set_index("signal")["value"]
+        pictures = material.predictions(experiment, combination, member) if set(signals) - lost else {}
+        psnr = scores[is_of(scores, combination, member)].set_index("signal")["value"]
         for signal in signals:
             rows.append(
                 {
@@ -49,6 +48,10 @@ def reconstructions(
                 }
             )
     return pd.DataFrame(rows)
+
+
+def is_of(records: pd.DataFrame, combination: str, member: int) -> pd.Series:
+    return (records["combination"] == combination) & (records["member"] == member)
 
 
 def draw(axes: Axes, shown: pd.DataFrame) -> None:

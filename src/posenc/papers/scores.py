@@ -11,7 +11,8 @@ import pandas as pd
 
 ENCODINGS = ["none", "basic", "positional", "gaussian"]  # the order of every table and legend
 FIT = ["combination", "member", "signal"]  # what makes one fit in the records
-# Where an experiment fits one encoding with several of these, each is a row and a line of its own.
+# Where an experiment fits one encoding with several of these, each is a row and a line of its own; so with the other
+# parameters of encodings and networks.
 VARIED = ["variant", "features", "network", "depth", "width", "learning_rate", "steps"]
 
 
@@ -29,22 +30,27 @@ def base_encoding(name: str) -> str:
 def with_variants_named(records: pd.DataFrame) -> pd.DataFrame:
     """The records, `encoding` telling variants apart where there are several: "gaussian, features 64"."""
     names = records["encoding"].astype(str)
-    for setting in VARIED:
+    for setting in [*VARIED, *other_parameters(records)]:
         several = records.groupby("encoding")[setting].transform("nunique") > 1
-        values = records.loc[several, setting].map(lambda value: value if isinstance(value, str) else f"{value:g}")
+        values = records.loc[several, setting].map(spelled)
         names = names.mask(several, names + f", {setting} " + values.astype(str))
     return records.assign(encoding=names)
+
+
+def other_parameters(records: pd.DataFrame) -> list[str]:
+    """The parameters that only some encodings or networks have: their columns stand before those of the values."""
+    columns = list(records.columns)
+    return columns[columns.index("device") + 1 : columns.index("signal")]
+
+
+def spelled(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float | int) and not isinstance(value, bool) else str(value)
 
 
 def is_of_diverged_fit(records: pd.DataFrame) -> pd.Series:
     """One truth value per row: whether the fit it belongs to diverged at any step."""
     diverged = records["status"] == "diverged"
-    return diverged.groupby([records[column] for column in fit_columns(records)]).transform("any").astype(bool)
-
-
-def fit_columns(records: pd.DataFrame) -> list[str]:
-    """What makes one fit; records made before there were stacked axes have no members."""
-    return [column for column in FIT if column in records]
+    return diverged.groupby([records[column] for column in FIT]).transform("any").astype(bool)
 
 
 def psnr_rows(records: pd.DataFrame, splits: Iterable[str], sets: Iterable[str] = ("report",)) -> pd.DataFrame:
@@ -88,7 +94,7 @@ def chosen_sigma(records: pd.DataFrame, encoding: str) -> float:
 def divergence_notes(records: pd.DataFrame, experiment: str) -> list[str]:
     """A sentence on which fits of report signals diverged, by encoding and sigma; none where none did."""
     report = records[records["set"] == "report"]
-    fits = report.assign(diverged=is_of_diverged_fit(report)).drop_duplicates(fit_columns(report))
+    fits = report.assign(diverged=is_of_diverged_fit(report)).drop_duplicates(FIT)
     counts = fits.groupby(["encoding", "sigma"], dropna=False)["diverged"].agg(["sum", "size"]).reset_index()
     lost = []
     for row in counts[counts["sum"] > 0].to_dict("records"):

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
 
 from posenc.parameters import Count, Positive
 from posenc.plan.registry import Part, parts
@@ -69,6 +70,9 @@ class Signals(Model):
     angles: Annotated[int, Field(ge=2)] | None = Field(
         None, description="of `sinusoids`: how many directions, from 0 to 180 degrees"
     )
+    train_views: Count | None = Field(None, description="of `scenes`: views that are learnt from")
+    tuning_views: Count | None = Field(None, description="of `scenes`: views that choose sigma")
+    report_views: Count | None = Field(None, description="of `scenes`: views that are reported on")
 
 
 class TrainingOverride(Model):
@@ -152,9 +156,19 @@ def choice_model(folder: str) -> type[BaseModel]:
     return model_of(folder, f"One of the {folder}, with its parameters.", fields)
 
 
-def as_choice(value: Any) -> Any:
-    """A plain name is one without parameters."""
-    return {value: {}} if isinstance(value, str) else value
+def as_problem(value: Any) -> Any:
+    """A plain name is a problem without parameters."""
+    if not isinstance(value, str):
+        return value
+    if value not in parts("problems"):
+        expected = ", ".join(parts("problems"))
+        raise PydanticCustomError("literal_error", "must be one of {expected}", {"expected": expected})
+    return {value: {}}
+
+
+def encoding_parameters() -> tuple[str, ...]:
+    """Every parameter that an encoding has."""
+    return tuple(dict.fromkeys(name for part in parts("encodings").values() for name in part.parameters))
 
 
 EncodingGrids = grids_model("encodings", trains=True)
@@ -171,7 +185,7 @@ class Experiment(Model):
     title: str
     problem: Annotated[
         ProblemChoice,  # type: ignore[valid-type]
-        BeforeValidator(as_choice, json_schema_input_type=Literal[tuple(parts("problems"))] | ProblemChoice),
+        BeforeValidator(as_problem, json_schema_input_type=Literal[tuple(parts("problems"))] | ProblemChoice),
     ] = Field(description="what is observed and how it is scored: a name, or a name with its parameters")
     signals: Signals
     encodings: EncodingGrids  # type: ignore[valid-type]
@@ -180,7 +194,7 @@ class Experiment(Model):
     choose_sigma: bool = Field(
         True, description="whether tuning signals choose one sigma of a sweep; a sweep that is only shown needs none"
     )
-    stacked: list[str] = Field(
+    stacked: Annotated[list[Literal[encoding_parameters()]], BeforeValidator(as_list)] = Field(  # type: ignore[valid-type]
         [], description="parameters of encodings whose values one job takes all: for fits of a second or less"
     )
     seeds: Annotated[list[Seed], Field(min_length=1), one_or_more(Seed)] = Field(

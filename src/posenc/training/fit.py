@@ -77,7 +77,8 @@ def fit_combination(
 
     fitted, count = progress.fitted, len(combination["members"])
     write_values(outputs["values"], fitted.values)
-    write_arrays(outputs["arrays"], {name: kept.numpy() for name, kept in fitted.predictions.items()})
+    # Sorted: what a checkpoint kept comes back in another order.
+    write_arrays(outputs["arrays"], {name: kept.numpy() for name, kept in sorted(fitted.predictions.items())})
     kept = {
         f"{f'{member}/' if count > 1 else ''}encoding.{name}": tensor
         for member, (encoding, _) in enumerate(members)
