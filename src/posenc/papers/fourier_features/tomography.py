@@ -42,6 +42,7 @@ from posenc.papers.scores import (
 from posenc.reporting import style, tiles
 
 VOXELS = "voxel grid"
+LABEL_LETTERS = 20  # that fit beside a tile
 
 
 class Data(NamedTuple):
@@ -187,7 +188,7 @@ def compared(material: Material, data: Sequence[Data]) -> Figure:
             signal, truth = truths[kind.experiment]
             first = grid.tile(2 * index, 0)
             tiles.show(first, truth)
-            tiles.label_left(first, signal)
+            tiles.label_left(first, signal if len(signal) <= LABEL_LETTERS else f"…{signal[1 - LABEL_LETTERS :]}")
             colour_bar(grid, 2 * index + 1, top)
             if index == 0:
                 tiles.title_above(first, "truth")
