@@ -31,6 +31,7 @@ rule all:
 include: "workflow/rules/reports.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/fit.smk"
+include: "workflow/rules/theory.smk"
 include: "workflow/rules/collect.smk"
 include: "workflow/rules/artefacts.smk"
 include: "workflow/rules/claims.smk"

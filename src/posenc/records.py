@@ -11,12 +11,19 @@ from posenc.files import write_bytes, write_json
 
 # The order in which records carry what describes a row; the rest are the values' own columns.
 SETTING_COLUMNS = (
-    "paper", "experiment", "preset", "combination", "seed", "encoding", "sigma", "bandwidth", "features", "variant",
-    "network", "depth", "width", "learning_rate", "steps", "precision", "device",
+    "paper", "experiment", "preset", "combination", "member", "seed", "encoding", "sigma", "bandwidth", "features",
+    "variant", "network", "depth", "width", "learning_rate", "steps", "precision", "device",
+)  # fmt: skip
+# Any other column is a parameter of an encoding or network, and stands between these and those.
+KNOWN = (
+    *SETTING_COLUMNS, "signal", "set", "source", "item", "replicate", "condition", "split", "metric", "step", "value",
+    "status",
 )  # fmt: skip
 NUMBERS = ("sigma", "bandwidth", "features", "learning_rate", "value")
-# Two combinations that differ in nothing but these compete for being the chosen sigma.
-NOT_COMPARED = ("sigma", "bandwidth", "seed", "combination", "precision", "device")
+# What a value is of; the last of its steps is final.
+VALUE_KEY = ("combination", "member", "signal", "set", "item", "condition", "split", "metric")
+# Two members of combinations that differ in nothing but these compete for being the chosen sigma.
+NOT_COMPARED = ("sigma", "bandwidth", "seed", "combination", "member", "precision", "device")
 
 
 def collect_records(
@@ -29,18 +36,25 @@ def collect_records(
 ) -> None:
     """Write an experiment's records and a summary of where and how they were made.
 
-    `values` and `provenance` stand in the order of `settings["combinations"]`; `rows` describes the signals.
+    `values` and `provenance` stand in the order of `settings["combinations"]`, each with settings of its own and those
+    of its `members`; `rows` describes the signals.
     """
     facts = [json.loads(Path(path).read_text()) for path in provenance]
     common = {name: settings[name] for name in ("paper", "experiment", "preset")}
     frames = []
     for combination, path, fact in zip(settings["combinations"], values, facts, strict=True):
-        frame = read_values(path)
-        measured = {name: fact[name] for name in ("bandwidth", "precision", "device")}
-        frames.append(frame.assign(**common, **combination, **measured))
-    records = join_sources(pd.concat(frames, ignore_index=True), json.loads(Path(rows).read_text()))
+        of_all = {name: value for name, value in combination.items() if name != "members"}
+        measured = {name: fact[name] for name in ("precision", "device")}
+        members = pd.DataFrame(
+            [
+                {"member": number, **member, "bandwidth": found["bandwidth"]}
+                for number, (member, found) in enumerate(zip(combination["members"], fact["members"], strict=True))
+            ]
+        )
+        frames.append(read_values(path).merge(members, how="left", on="member").assign(**common, **of_all, **measured))
+    records = join_rows(pd.concat(frames, ignore_index=True), json.loads(Path(rows).read_text()))
     records["final"] = is_final(records, settings["report_step"])
-    records["chosen"] = is_chosen(records)
+    records["chosen"] = is_chosen(records, *settings["chosen_by"])
     write_records(records, records_path)
     write_json(summary_path, summary(common, facts))
 
@@ -55,35 +69,46 @@ def read_values(path: str) -> pd.DataFrame:
     )
 
 
-def join_sources(records: pd.DataFrame, rows: Iterable[Mapping[str, str]]) -> pd.DataFrame:
-    """Add `source`, the independent picture each signal comes from, and put the columns in their order."""
-    records = records.assign(source=records["signal"].map({row["name"]: row["source"] for row in rows}))
+def join_rows(records: pd.DataFrame, rows: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+    """Add what the signals' rows say, and put the columns in their order.
+
+    `source` is what an independent value comes from: the signal's source, or a part of it (a view) that is scored by
+    itself. `condition` is the signal's, where a value has none of its own.
+    """
+    source = records["signal"].map({row["name"]: row["source"] for row in rows}).astype(str)
+    of_item = source + "/" + records["item"].astype(str)
+    records = records.assign(source=source.where(records["item"].isna(), of_item))
+    conditions = {row["name"]: row["condition"] for row in rows if "condition" in row}
+    if conditions:
+        given = records["signal"].map(conditions)
+        records["condition"] = records["condition"].astype(object).where(records["condition"].notna(), given)
     records[list(NUMBERS)] = records[list(NUMBERS)].astype("float64")
-    described = [*SETTING_COLUMNS, "signal", "set", "source"]
-    return records[[*described, *(column for column in records if column not in described)]]
+    leading = [*SETTING_COLUMNS, *(column for column in records if column not in KNOWN), *KNOWN[len(SETTING_COLUMNS) :]]
+    return records[leading]
 
 
 def is_final(records: pd.DataFrame, report_step: int | None) -> pd.Series:
     """Rows at the step that is reported. Scores that are only taken at the end count whatever that step is."""
-    key = ["combination", "signal", "split", "metric"]
-    last = records.groupby(key)["step"].transform("max")
+    key = [records[column] for column in VALUE_KEY]
+    last = records["step"].groupby(key, dropna=False).transform("max")
     if report_step is None:
         return records["step"] == last
-    has_it = (records["step"] == report_step).groupby([records[column] for column in key]).transform("any")
+    has_it = (records["step"] == report_step).groupby(key, dropna=False).transform("any")
     return records["step"] == last.where(~has_it, report_step)
 
 
-def is_chosen(records: pd.DataFrame) -> pd.Series:
-    """Rows of the sigma whose mean final test score over the tuning signals and seeds is best.
+def is_chosen(records: pd.DataFrame, metric: str, split: str) -> pd.Series:
+    """Rows of the sigma whose mean final score (this metric of this split) over tuning signals and seeds is highest.
 
     Only combinations that differ in nothing else compete. Rows without a sweep are chosen; a sweep without tuning
     signals chooses nothing. A diverged fit makes its sigma ineligible.
     """
-    settings = [column for column in SETTING_COLUMNS if column not in NOT_COMPARED]
+    described = list(records.columns[: list(records.columns).index("signal")])
+    settings = [column for column in described if column not in NOT_COMPARED]
     groups = records[settings].astype("string").fillna("").agg("|".join, axis=1)
     sigma = records["sigma"].fillna(0.0)
     tuning = (
-        records["final"] & (records["set"] == "tuning") & (records["split"] == "test") & (records["metric"] == "psnr")
+        records["final"] & (records["set"] == "tuning") & (records["split"] == split) & (records["metric"] == metric)
     )
     ineligible = tuning & (records["status"] != "ok")
     scores = records["value"].mask(ineligible, float("-inf"))[tuning].groupby([groups, sigma]).mean()

@@ -2,7 +2,7 @@
 
 
 rule signals:
-    """Stage: only the pictures"""
+    """Stage: only the signals"""
     input:
         sorted(
             {
@@ -29,6 +29,6 @@ rule prepare_signals:
         spec=lambda wildcards: PLAN.signal_specs[wildcards.key],
         code=lambda wildcards: PLAN.signals_digest(wildcards.key),
     message:
-        "prepare pictures {wildcards.key}"
+        "prepare signals {wildcards.key}"
     script:
         "../scripts/prepare_signals.py"

@@ -17,8 +17,7 @@ rule fits:
 rule fit:
     """Step: one combination"""
     input:
-        values=lambda wildcards: PLAN.signals(wildcards.experiment, "signals.npz"),
-        rows=lambda wildcards: PLAN.signals(wildcards.experiment, "signals.json"),
+        unpack(PLAN.fit_inputs),
     output:
         values=f"{PLAN.results}/fits/{{experiment}}/{{encoding}}/{{network}}/seed={{seed}}/values.csv",
         arrays=f"{PLAN.results}/fits/{{experiment}}/{{encoding}}/{{network}}/seed={{seed}}/arrays.npz",

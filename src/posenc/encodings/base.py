@@ -42,19 +42,21 @@ class Encoding(nn.Module):
 
 
 class FourierEncoding(Encoding):
-    """gamma(v) = [sin(2 pi B v), cos(2 pi B v)], all sines first, not normalised (Tancik et al. 2020, eq. 5, a_j = 1).
+    """gamma(v) = [sin(2 pi B v), cos(2 pi B v)], all sines first (Tancik et al. 2020, eq. 5, a_j = 1).
 
     `B` is `(m, d)` in cycles per unit length and stays fixed; it is a buffer, so it is saved with the weights.
     Coordinates lie in [0, 1); the argument factor is 2 pi. Computed in the input's dtype, float32 at least: a phase in
-    bfloat16 would be wrong by whole cycles.
+    bfloat16 would be wrong by whole cycles. `normalised` features are divided by the root of the number of frequencies,
+    ||a||, so that their squares sum to one (the authors' code for shapes and in one dimension).
     """
 
     B: Tensor
 
-    def __init__(self, frequencies: Tensor) -> None:
+    def __init__(self, frequencies: Tensor, normalised: bool = False) -> None:
         rows, in_dim = frequencies.shape
         super().__init__(in_dim, 2 * rows)
         self.register_buffer("B", frequencies)
+        self.amplitude = rows**-0.5 if normalised else 1.0
 
     def frequencies(self) -> Tensor:
         return self.B
@@ -73,4 +75,5 @@ class FourierEncoding(Encoding):
         axes = zip(coordinates.to(dtype).unbind(-1), self.B.to(dtype).unbind(-1), strict=True)
         turns = functools.reduce(torch.add, (coordinate[..., None] * frequency for coordinate, frequency in axes))
         phases = (2 * math.pi) * turns
-        return torch.cat([phases.sin(), phases.cos()], dim=-1)
+        features = torch.cat([phases.sin(), phases.cos()], dim=-1)
+        return features if self.amplitude == 1.0 else features * self.amplitude

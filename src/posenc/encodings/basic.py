@@ -10,5 +10,5 @@ class Basic(FourierEncoding):
 
     name = "basic"
 
-    def __init__(self, in_dim: int) -> None:
-        super().__init__(torch.eye(in_dim))
+    def __init__(self, in_dim: int, *, normalised: bool = False) -> None:
+        super().__init__(torch.eye(in_dim), normalised)

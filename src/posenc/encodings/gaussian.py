@@ -16,5 +16,13 @@ class Gaussian(FourierEncoding):
     name = "gaussian"
     sigma_unit = "cycles"
 
-    def __init__(self, in_dim: int, *, sigma: Positive, features: EvenCount = 512, generator: torch.Generator) -> None:
-        super().__init__(sigma * torch.randn(features // 2, in_dim, generator=generator))
+    def __init__(
+        self,
+        in_dim: int,
+        *,
+        sigma: Positive,
+        features: EvenCount = 512,
+        normalised: bool = False,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__(sigma * torch.randn(features // 2, in_dim, generator=generator), normalised)

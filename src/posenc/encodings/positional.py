@@ -32,12 +32,13 @@ class Positional(FourierEncoding):
         sigma: Positive,
         features: EvenCount = 512,
         variant: Literal["code", "table_2", "section_6"] = "code",
+        normalised: bool = False,
     ) -> None:
         per_axis = features // (2 * in_dim)
         if per_axis < 1:
             raise ValueError(f"positional: {features} features are too few for {in_dim} axes (at least {2 * in_dim})")
         band = axis_frequencies(sigma, per_axis, variant)
-        super().__init__(torch.kron(torch.eye(in_dim), band[:, None]))
+        super().__init__(torch.kron(torch.eye(in_dim), band[:, None]), normalised)
 
 
 def axis_frequencies(sigma: float, count: int, variant: str) -> Tensor:

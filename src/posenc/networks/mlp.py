@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +21,11 @@ class MLP(nn.Module):
     shared by all networks, become values `(stack, n, out_dim)`. Features that come by the axes of a grid never become
     `(n, in_dim)`: the first layer is a sum over the axes, so it costs a product per axis instead of one per point.
 
-    Initialisation as the authors' (Tancik et al. 2020, code): Glorot-normal weights, which in their library is a normal
-    truncated at two standard deviations and rescaled to variance 2 / (fan_in + fan_out), and biases N(0, 0.01**2). All
-    networks of the stack start from the same draw, as the authors used one key for every picture.
+    `initialisation` as the authors' (Tancik et al. 2020, code). `glorot`, of the tasks: Glorot-normal weights, which in
+    their library is a normal truncated at two standard deviations and rescaled to variance 2 / (fan_in + fan_out), and
+    biases N(0, 0.01**2). `lecun`, of the studies in one dimension: weights N(0, 1 / fan_in) and biases 0, the standard
+    parameterisation with W_std 1 and b_std 0. All networks of the stack start from the same draw, as the authors used
+    one key for every picture.
     """
 
     name = "mlp"
@@ -34,6 +37,7 @@ class MLP(nn.Module):
         *,
         depth: Count = 4,
         width: Count = 256,
+        initialisation: Literal["glorot", "lecun"] = "glorot",
         output: str = "linear",
         stack: int = 1,
         generator: torch.Generator,
@@ -43,8 +47,12 @@ class MLP(nn.Module):
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
         for fan_in, fan_out in itertools.pairwise(widths):
-            weight = glorot_normal(fan_in, fan_out, generator)
-            bias = 0.01 * torch.randn(1, fan_out, generator=generator)
+            if initialisation == "glorot":
+                weight = glorot_normal(fan_in, fan_out, generator)
+                bias = 0.01 * torch.randn(1, fan_out, generator=generator)
+            else:
+                weight = torch.randn(fan_in, fan_out, generator=generator) / math.sqrt(fan_in)
+                bias = torch.zeros(1, fan_out)
             self.weights.append(nn.Parameter(weight.repeat(stack, 1, 1)))
             self.biases.append(nn.Parameter(bias.repeat(stack, 1, 1)))
         self.output = OUTPUTS[output]()

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
-Pictures = dict[str, np.ndarray]  # signal name -> (H, W, 3) float32
+Pictures = dict[str, np.ndarray]  # signal name -> (H, W, channels) float32
+Arrays = dict[str, np.ndarray]  # by name
 
 # Columns of a table are plain names, or tuples from the outermost heading to the innermost.
 Column = str | tuple[str, ...]
@@ -25,25 +26,49 @@ class Material:
         facts: Mapping[str, Any],
         published: Mapping[str, Any],
         records: Mapping[str, pd.DataFrame],
-        predictions: Callable[[str, str], Pictures],
-        truths: Callable[[str], Pictures],
+        arrays: Callable[[str, str], Arrays],
+        signals: Callable[[str], dict[str, Arrays]],
         reference: Mapping[str, pd.DataFrame],
+        theory: Mapping[str, Arrays] | None = None,
+        measures: Mapping[str, Arrays] | None = None,
     ) -> None:
-        """Take everything ready made; pictures are asked for when they are drawn.
+        """Take everything ready made; arrays are asked for when they are drawn.
 
-        facts: {"preset": "laptop", "scale": "laptop scale, bundled pictures", "paper_protocol": False}.
+        facts: {"preset": "laptop", "scale": "laptop scale, stand-in signals", "paper_protocol": False}.
         published: the groups of published.yaml the artefact names, under their own names ({"table_3": {...}}).
-        records: experiment -> records. reference: experiment -> committed records of a run at paper scale.
-        predictions(experiment, combination): report signal -> (H, W, 3) float32, which may leave [0, 1].
-        truths(experiment): signal -> (H, W, 3) float32 in [0, 1].
+        records: experiment or theory study -> records. reference: experiment -> committed records at paper scale.
+        arrays(experiment, combination): what its fits show: `signal` or `signal/name`, below `member/` of stacked axes.
+        signals(experiment): signal -> its arrays as stored. theory, measures: arrays by study or measure.
         """
         self.preset = preset
         self.facts = facts
         self.published = published
-        self.predictions = predictions
-        self.truths = truths
+        self.arrays = arrays
+        self.signals = signals
         self._records = records
         self._reference = reference
+        self._theory = theory or {}
+        self._measures = measures or {}
+
+    def predictions(self, experiment: str, combination: str) -> Pictures:
+        """Report signal -> its prediction (H, W, channels) in float32, which may leave [0, 1]."""
+        return {name: array.astype(np.float32) for name, array in self.arrays(experiment, combination).items()}
+
+    def truths(self, experiment: str) -> Pictures:
+        """Signal -> its values (H, W, channels) in float32; those of pictures in [0, 1]."""
+        found = {name: arrays["values"] for name, arrays in self.signals(experiment).items()}
+        return {
+            name: values.astype(np.float32) / 255 if values.dtype == np.uint8 else values
+            for name, values in found.items()
+        }
+
+    def theory(self, study: str) -> Arrays:
+        """The arrays of a theory study."""
+        return self._theory[study]
+
+    def measures(self, measure: str) -> Arrays:
+        """The arrays of a measure."""
+        return self._measures[measure]
 
     def records(self, experiment: str) -> pd.DataFrame:
         """The records of one experiment of this run."""

@@ -3,20 +3,33 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from posenc.plan.layers import ConfigError
-from posenc.plan.model import Scales, entries
+from posenc.plan.model import Scales, chosen_problem, entries
 from posenc.plan.registry import Part, parts
 from posenc.plan.scales import number, sigma_of_nyquist
 
-# Columns that every record has; empty where an encoding or network lacks the parameter.
-PARAMETER_COLUMNS = ("sigma", "features", "variant", "depth", "width")
+
+@cache
+def parameter_columns() -> tuple[str, ...]:
+    """A column for every parameter of an encoding or network; every record has all, empty where it lacks one."""
+    named = {
+        name for folder in ("encodings", "networks") for part in parts(folder).values() for name in part.parameters
+    }
+    return (*LEADING, *sorted(named - set(LEADING)))
+
+
+LEADING = ("sigma", "features", "variant", "depth", "width")
 
 
 @dataclass(frozen=True)
 class Combination:
-    """experiment x encoding x sigma x network x seed: one job."""
+    """experiment x encoding x sigma x network x seed: one job.
+
+    Where axes are stacked, it has several members, equal but for those parameters.
+    """
 
     experiment: str
     encoding_label: str
@@ -24,6 +37,7 @@ class Combination:
     seed: int
     spec: dict[str, Any]
     settings: dict[str, Any]
+    members: list[dict[str, Any]]
 
     @property
     def label(self) -> str:
@@ -33,7 +47,7 @@ class Combination:
 
 def combinations_of(name: str, experiment: Any, precision: str) -> Iterator[Combination]:
     """All combinations of a validated experiment, in config order."""
-    problem = parts("problems")[experiment.problem]
+    problem, observed = chosen_problem(experiment)
     for encoding, grid in entries(experiment.encodings).items():
         encoding_part = parts("encodings")[encoding]
         training = experiment.training.model_dump(exclude={"report_step"})
@@ -41,23 +55,25 @@ def combinations_of(name: str, experiment: Any, precision: str) -> Iterator[Comb
         # Where an experiment does not allow less, it is float32 whatever is wanted.
         training["precision"] = precision if training.pop("reduced_precision") else "float32"
         choices = list(parameter_choices(encoding_part, grid, experiment, name))
-        # Tuning pictures are needed only where there is a sigma to choose.
+        # Tuning signals are needed only where there is a sigma to choose.
         sweeps = len({choice.get("sigma") for choice in choices}) > 1
         sets = ["report", "tuning"] if sweeps and experiment.choose_sigma else ["report"]
-        for parameters in choices:
+        for members in together(choices, experiment.stacked):
             for network, network_grid in entries(experiment.networks).items():
                 network_part = parts("networks")[network]
                 for architecture in parameter_choices(network_part, network_grid, experiment, name):
                     for seed in experiment.seeds:
                         yield Combination(
                             experiment=name,
-                            encoding_label=label(encoding, parameters),
-                            network_label=label(network, architecture),
+                            encoding_label=label(encoding_part, in_common(members)),
+                            network_label=label(network_part, architecture),
                             seed=seed,
                             spec={
-                                "encoding": {"use": encoding_part.use, **parameters},
-                                "network": {"use": network_part.use, **architecture},
-                                "problem": {"use": problem.use},
+                                "members": [
+                                    {"use": encoding_part.use, **said(encoding_part, member)} for member in members
+                                ],
+                                "network": {"use": network_part.use, **said(network_part, architecture)},
+                                "problem": {"use": problem.use, **observed},
                                 "seed": seed,
                                 "sets": sets,
                                 "training": training,
@@ -66,10 +82,13 @@ def combinations_of(name: str, experiment: Any, precision: str) -> Iterator[Comb
                                 "seed": seed,
                                 "encoding": encoding,
                                 "network": network,
-                                **{column: (parameters | architecture).get(column) for column in PARAMETER_COLUMNS},
                                 "learning_rate": training["learning_rate"],
                                 "steps": training["steps"],
                             },
+                            members=[
+                                {column: (member | architecture).get(column) for column in parameter_columns()}
+                                for member in members
+                            ],
                         )
 
 
@@ -85,6 +104,7 @@ def parameter_choices(part: Part, grid: Any, experiment: Any, name: str) -> Iter
 
 def sigmas(part: Part, grid: Any, experiment: Any, name: str) -> list[float]:
     """Absolute values of an entry's sigma."""
+    problem, _ = chosen_problem(experiment)
     if grid.sigma.of_nyquist is None:
         return grid.sigma.absolute
     if any(variant == "section_6" for variant in getattr(grid, "variant", [])):
@@ -92,11 +112,31 @@ def sigmas(part: Part, grid: Any, experiment: Any, name: str) -> list[float]:
             f"experiments.{name}.encodings.{part.name}: variant section_6 takes sigma as a base; give its values, not"
             " of_nyquist"
         )
-    unit, size = part.attributes["sigma_unit"], experiment.signals.size
-    return [sigma_of_nyquist(fraction, size, unit) for fraction in grid.sigma.of_nyquist]
+    unit, nyquist = part.attributes["sigma_unit"], problem.attributes["nyquist"] * experiment.signals.size
+    return [sigma_of_nyquist(fraction, nyquist, unit) for fraction in grid.sigma.of_nyquist]
 
 
-def label(name: str, parameters: dict[str, Any]) -> str:
+def together(choices: list[dict[str, Any]], stacked: list[str]) -> list[list[dict[str, Any]]]:
+    """The choices in groups that differ in stacked parameters alone."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for choice in choices:
+        groups.setdefault(repr({key: value for key, value in choice.items() if key not in stacked}), []).append(choice)
+    return list(groups.values())
+
+
+def in_common(members: list[dict[str, Any]]) -> dict[str, Any]:
+    """The parameters in which all members agree."""
+    return {key: value for key, value in members[0].items() if all(member[key] == value for member in members)}
+
+
+def said(part: Part, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as specs and labels have them: of the lesser ones, what stands at its default is not mentioned."""
+    return {key: value for key, value in parameters.items() if key in LEADING or value != part.parameters[key].default}
+
+
+def label(part: Part, parameters: dict[str, Any]) -> str:
     """`gaussian+sigma=10+features=512`; never a comma, where Snakemake would cut."""
-    texts = [f"{key}={value if isinstance(value, str) else number(value)}" for key, value in parameters.items()]
-    return "+".join([name, *texts])
+    texts = [
+        f"{key}={value if isinstance(value, str) else number(value)}" for key, value in said(part, parameters).items()
+    ]
+    return "+".join([part.name, *texts])

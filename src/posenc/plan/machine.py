@@ -9,6 +9,7 @@ import psutil
 
 from posenc.gpus import GpuError, visible_gpus
 from posenc.plan.layers import ConfigError
+from posenc.plan.registry import Part
 
 MEGABYTE = 1_000_000
 # Measured: Python with torch, and on top what CUDA's libraries take of the host's memory.
@@ -74,19 +75,33 @@ def free_memory_mb() -> int:
     return max(1, free // MEGABYTE)
 
 
-def fit_memory_mb(spec: Mapping[str, Any], size: int, on_gpu: bool) -> int:
-    """Host memory of one fit: of the observed points the features, their bf16 copy, and what the layers keep for the
-    backward pass; and a slab of the whole picture on its way through the network in float32.
+def points_of(problem: Part, parameters: Mapping[str, Any], size: int) -> tuple[int, int]:
+    """How many points the networks are asked for at an update, and on the whole signal.
 
-    spec: of the combination; size: side of the picture in pixels, of which every second is observed per axis.
+    A problem either draws a `batch` of points (of rays, with `samples` each) or observes a grid.
     """
-    features, depth, width = spec["encoding"].get("features", 0), spec["network"]["depth"], spec["network"]["width"]
-    observed = (size // 2) ** 2 * (6 * features + 10 * depth * width)
-    slab = min(size**2, POINTS_PER_SLAB) * 4 * (features + 2 * width)
-    return PROCESS_MB + CUDA_MB * on_gpu + (observed + slab) // MEGABYTE
+    dimensions = problem.attributes["dimensions"]
+    if "batch" in parameters:
+        drawn = parameters["batch"] * parameters.get("samples", 1)
+        return drawn, drawn
+    return int(2 * problem.attributes["nyquist"] * size) ** dimensions, size**dimensions
 
 
-def threads_per_fit(spec: Mapping[str, Any], size: int, cores: int, fits: int) -> int:
+def fit_memory_mb(spec: Mapping[str, Any], observed: int, shown: int, on_gpu: bool) -> int:
+    """Host memory of one fit: of the observed points the features, their bf16 copy, and what the layers keep for the
+    backward pass; and a slab of the whole signal on its way through the network in float32.
+
+    spec: of the combination; observed and shown: as `points_of`.
+    """
+    network = spec["network"]
+    features = max(member.get("features", 0) for member in spec["members"])
+    depth, width = network.get("depth", 1), network.get("width", 1)
+    trained = observed * (6 * features + 10 * depth * width)
+    slab = min(shown, POINTS_PER_SLAB) * 4 * (features + 2 * width)
+    return PROCESS_MB + CUDA_MB * on_gpu + (trained + slab) // MEGABYTE
+
+
+def threads_per_fit(spec: Mapping[str, Any], observed: int, cores: int, fits: int) -> int:
     """One, since fits side by side use the cores best; more where there are fewer fits than cores, and large ones."""
-    large = (size // 2) ** 2 * spec["network"]["width"] >= NUMBERS_PER_THREAD
+    large = observed * spec["network"].get("width", 1) >= NUMBERS_PER_THREAD
     return max(1, cores // fits) if large else 1

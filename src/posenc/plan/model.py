@@ -7,6 +7,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from posenc.parameters import Count, Positive
 from posenc.plan.registry import Part, parts
+from posenc.plan.signals import KINDS
 
 Preset = Literal["smoke", "laptop", "paper"]
 
@@ -50,28 +51,38 @@ class Data(Model):
 
 
 class Signals(Model):
-    """The pictures an experiment is fitted to."""
+    """What an experiment is fitted to. Which other settings than kind, size, tuning and report count is the kind's."""
 
-    kind: Literal["natural", "text"] = Field(description="photographs, or drawn text")
-    size: Annotated[int, Field(ge=8, multiple_of=2)] = Field(description="side of the square picture in pixels")
+    kind: Literal[tuple(KINDS)] = Field(description="what the signals are; docs/data.md describes each kind")  # type: ignore[valid-type]
+    size: Annotated[int, Field(ge=8, multiple_of=2)] = Field(description="samples along each axis: pixels, voxels")
     shrink: Count = Field(1, description="average this many pixels of the source into one, per axis, before use")
-    tuning: Count = Field(description="how many pictures choose sigma")
-    report: Count = Field(description="how many other pictures are reported on")
+    tuning: Annotated[int, Field(ge=0)] = Field(description="how many signals choose sigma")
+    report: Count = Field(description="how many other signals are reported on")
+    radii: Annotated[list[Count], BeforeValidator(as_list)] | None = Field(
+        None, description="of `sinusoids`: cycles per unit length"
+    )
+    angles: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="of `sinusoids`: how many directions, from 0 to 180 degrees"
+    )
 
 
 class TrainingOverride(Model):
     """Settings of training that one encoding may have for itself."""
 
-    steps: Count | None = Field(None, description="updates of full-batch Adam")
-    learning_rate: Positive | None = Field(None, description="of Adam")
+    steps: Count | None = Field(None, description="updates")
+    learning_rate: Positive | None = Field(None, description="of the optimizer")
     reduced_precision: bool | None = Field(None, description="whether bf16 or TF32 may be used for matrix products")
 
 
 class Training(Model):
-    """Full-batch Adam (0.9, 0.999, 1e-8)."""
+    """How the weights are found: Adam (0.9, 0.999, 1e-8), or plain gradient descent."""
 
-    steps: Count = Field(description="updates of full-batch Adam")
-    learning_rate: Positive = Field(description="of Adam")
+    steps: Count = Field(description="updates")
+    learning_rate: Positive = Field(description="of the optimizer")
+    optimizer: Literal["adam", "sgd"] = Field("adam", description="Adam, or gradient descent without momentum")
+    decay_steps: Count | None = Field(
+        None, description="the learning rate falls to a tenth in so many updates, evenly; null keeps it"
+    )
     reduced_precision: bool = Field(description="whether bf16 or TF32 may be used for matrix products")
     log_every: Count = Field(25, description="score after updates 1, 1 + log_every, ...")
     report_step: Count | None = Field(
@@ -125,25 +136,54 @@ def grids_model(folder: str, *, trains: bool) -> type[BaseModel]:
     return model_of(folder, f"Which {folder} are tried; null leaves one out.", fields)
 
 
+def choice_model(folder: str) -> type[BaseModel]:
+    """Model of the mapping from one name to its parameters, a value each."""
+    fields: dict[str, Any] = {}
+    for name, part in parts(folder).items():
+        parameters: dict[str, Any] = {
+            key: (parameter.annotation, parameter.default) for key, parameter in part.parameters.items()
+        }
+        fields[name] = (model_of(part.name, part.doc.split("\n\n")[0], parameters) | None, None)
+    return model_of(folder, f"One of the {folder}, with its parameters.", fields)
+
+
+def as_choice(value: Any) -> Any:
+    """A plain name is one without parameters."""
+    return {value: {}} if isinstance(value, str) else value
+
+
 EncodingGrids = grids_model("encodings", trains=True)
 NetworkGrids = grids_model("networks", trains=False)
+ProblemChoice = choice_model("problems")
 
 
 class Experiment(Model):
     """One grid of combinations: every encoding x sigma x network x seed, fitted to the same signals."""
 
     title: str
-    problem: Literal[tuple(parts("problems"))]  # type: ignore[valid-type]
+    problem: Annotated[
+        ProblemChoice,  # type: ignore[valid-type]
+        BeforeValidator(as_choice, json_schema_input_type=Literal[tuple(parts("problems"))] | ProblemChoice),
+    ] = Field(description="what is observed and how it is scored: a name, or a name with its parameters")
     signals: Signals
     encodings: EncodingGrids  # type: ignore[valid-type]
     networks: NetworkGrids  # type: ignore[valid-type]
     training: Training
     choose_sigma: bool = Field(
-        True, description="whether tuning pictures choose one sigma of a sweep; a sweep that is only shown needs none"
+        True, description="whether tuning signals choose one sigma of a sweep; a sweep that is only shown needs none"
+    )
+    stacked: list[str] = Field(
+        [], description="parameters of encodings whose values one job takes all: for fits of a second or less"
     )
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), BeforeValidator(as_list)] = Field(
         description="each seed draws its own random features and initial weights"
     )
+
+    @model_validator(mode="after")
+    def one_problem(self) -> "Experiment":
+        if len(entries(self.problem)) != 1:
+            raise ValueError("problem: name exactly one")
+        return self
 
     @model_validator(mode="after")
     def something_to_do(self) -> "Experiment":
@@ -154,7 +194,7 @@ class Experiment(Model):
 
     @model_validator(mode="after")
     def enough_features(self) -> "Experiment":
-        axes = parts("problems")[self.problem].attributes["dimensions"]
+        axes = chosen_problem(self)[0].attributes["dimensions"]
         for name, entry in entries(self.encodings).items():
             least = axes * parts("encodings")[name].attributes.get("features_per_axis", 0)
             for features in getattr(entry, "features", []):
@@ -168,6 +208,12 @@ class Experiment(Model):
 def entries(grids: BaseModel) -> dict[str, BaseModel]:
     """The entries that are there, in the registry's order."""
     return {name: entry for name in type(grids).model_fields if (entry := getattr(grids, name)) is not None}
+
+
+def chosen_problem(experiment: Experiment) -> tuple[Part, dict[str, Any]]:
+    """An experiment's problem and its parameters."""
+    ((name, parameters),) = entries(experiment.problem).items()
+    return parts("problems")[name], parameters.model_dump()
 
 
 def config_model(papers: dict[str, list[str]]) -> type[BaseModel]:

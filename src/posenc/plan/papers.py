@@ -19,9 +19,30 @@ class Artefact(Model):
     section: str = Field(description="subcategory in the report")
     kind: Literal["table", "figure"]
     function: str = Field(description="module:function, called with the material")
-    experiments: list[str] = Field(min_length=1, description="experiments whose records it reads")
-    pictures: list[str] = Field([], description="experiments whose predicted and true pictures it reads")
+    experiments: list[str] = Field(description="experiments and theory studies whose records it reads")
+    pictures: list[str] = Field([], description="experiments whose signals and predictions it reads")
+    theory: list[str] = Field([], description="theory studies whose arrays it reads")
+    measures: list[str] = Field([], description="measures whose arrays it reads")
     published: list[str] = Field([], description="groups of published.yaml that it shows")
+
+
+class Study(Model):
+    """An entry of theory.yaml: something computed without training; its records and arrays bear its name."""
+
+    title: str
+    function: str = Field(description="module:function, called with the study's inputs")
+    signals: list[str] = Field([], description="experiments whose signals it reads")
+    fits: list[str] = Field([], description="experiments whose fits' arrays it reads")
+    parameters: dict[str, Any] = Field({})
+
+
+class Measure(Model):
+    """An entry of measures.yaml: an experiment's trained networks, at the chosen sigma, asked again."""
+
+    title: str
+    function: str = Field(description="module:function, called with each chosen network")
+    experiment: str
+    parameters: dict[str, Any] = Field({})
 
 
 class PaperFile(Model):
@@ -55,12 +76,23 @@ class Paper:
     def claims(self) -> list[dict[str, Any]]:
         return self._read("claims.yaml")
 
+    @cached_property
+    def theory(self) -> dict[str, Study]:
+        return {name: Study.model_validate(study) for name, study in self._optional("theory.yaml").items()}
+
+    @cached_property
+    def measures(self) -> dict[str, Measure]:
+        return {name: Measure.model_validate(measure) for name, measure in self._optional("measures.yaml").items()}
+
     @property
     def notebook(self) -> Path:
         return self.folder / "notebook.ipynb"
 
     def caption(self, artefact: str) -> Path:
         return self.folder / "captions" / f"{artefact}.rst"
+
+    def _optional(self, name: str) -> Any:
+        return self._read(name) if (self.folder / name).is_file() else {}
 
     def _read(self, name: str) -> Any:
         return yaml.safe_load((self.folder / name).read_text())

@@ -10,17 +10,21 @@ from posenc.plan.layers import ConfigError, Layer, origin_of
 from posenc.signals import bundled, local
 from posenc.signals.pictures import SignalError
 from posenc.signals.published import load_manifest, not_available_message
-from posenc.signals.sets import split
+from posenc.signals.sets import Proposal, split
+
+# Sub-folders of a data folder that hold other signals than pictures.
+OTHER_KINDS = ("volumes", "meshes", "nerf", "video")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where natural pictures come from, resolved from the config and POSENC_DATA."""
+    """Where natural pictures come from, and the user's folder for all kinds, from the config and POSENC_DATA."""
 
     origin: str
     folder: Path | None = None
     named_by: str = ""
     files: Sequence[Path] = field(default=())
+    data_folder: Path | None = None
 
 
 def natural_source(
@@ -48,61 +52,46 @@ def natural_source(
             f"{written('source')} = 'local': no folder is named; set data.folder or the variable POSENC_DATA"
         )
     path = Path(folder).expanduser()
+    if not (path / "images").is_dir() and any((path / kind).is_dir() for kind in OTHER_KINDS):
+        return Source("bundled", data_folder=path)
     try:
         files = local.image_files(path)
     except SignalError as error:
         raise ConfigError(f"{named_by} = {folder!r}: {error}") from None
     if unusable := next((file for file in files if "{" in str(file)), None):
         raise ConfigError(f"{named_by} = {folder!r}: {unusable}: Snakemake takes braces for a wildcard; rename it")
-    return Source("local", path, named_by, files)
+    return Source("local", path, named_by, files, path)
 
 
-@dataclass(frozen=True)
-class SignalSet:
-    """The pictures of an experiment: the data job's spec, its folder name, and what to tell the user."""
-
-    key: str
-    spec: dict[str, Any]
-    notes: tuple[str, ...] = ()
-
-
-def signal_set(experiment: str, signals: Any, source: Source) -> SignalSet:
-    """The pictures for an experiment's `signals` settings. Raises ConfigError where there are too few."""
-    if signals.kind == "text":
-        origin = "drawn"
-        paths = {f"text_{index:02d}": "" for index in range(signals.tuning + signals.report)}
-    elif source.origin == "bundled":
-        origin = "bundled"
+def natural_pictures(where: str, signals: Any, source: Source) -> tuple[Proposal, str]:
+    """Pictures from the source, and the module that makes them. Raises ConfigError where there are too few."""
+    if source.origin == "bundled":
         paths = dict.fromkeys(bundled.available(signals.size, signals.shrink), "")
     else:
-        origin = "local"
         paths = named_files(source.files)
+    return proposed(where, signals, paths, source.origin), f"posenc.signals.{source.origin}"
+
+
+def text_pictures(where: str, signals: Any, source: Source) -> tuple[Proposal, str]:
+    """As many drawn pictures as are asked for, and the module that makes them."""
+    paths = {f"text_{index:02d}": "" for index in range(signals.tuning + signals.report)}
+    return proposed(where, signals, paths, "drawn"), "posenc.signals.drawn"
+
+
+def proposed(where: str, signals: Any, paths: Mapping[str, str], origin: str) -> Proposal:
+    """The pictures by name, shared among the two sets."""
     if len(paths) < 2:
         raise ConfigError(
-            f"experiments.{experiment}.signals: {len(paths)} {origin} pictures of {signals.shrink * signals.size}"
+            f"{where}: {len(paths)} {origin} pictures of {signals.shrink * signals.size}"
             " pixels or more; at least 2 are needed, one to choose sigma and one to report on: lower size or shrink, or"
             " name a folder with more pictures in data.folder"
         )
     sets = split(list(paths), signals.tuning, signals.report)
-    rows = [
-        {"name": name, "set": which, "source": name, "path": paths[name]}
-        for which, names in (("tuning", sets.tuning), ("report", sets.report))
-        for name in names
-    ]
-    crop = f"{signals.size} x {signals.size} pixels"
-    key = (
-        f"{signals.kind}-{origin}+size={signals.size}+shrink={signals.shrink}"
-        f"+tuning={len(sets.tuning)}+report={len(sets.report)}"
+    tuning, report = (
+        [{"name": name, "source": name, "path": paths[name]} for name in names] for names in (sets.tuning, sets.report)
     )
-    spec = {
-        "kind": signals.kind,
-        "use": f"posenc.signals.{origin}",
-        "size": signals.size,
-        "shrink": signals.shrink,
-        "signals": rows,
-    }
-    note = f"{signals.kind}, {crop}: {sets.note}"
-    return SignalSet(key, spec, (note,) if sets.note else ())
+    note = f"{signals.kind}, {signals.size} x {signals.size} pixels: {sets.note}"
+    return Proposal(origin, tuning, report, (note,) if sets.note else ())
 
 
 def named_files(files: Sequence[Path]) -> dict[str, str]:

@@ -10,14 +10,9 @@ SIGMA_OF_FREQUENCY: dict[str, Callable[[float], float]] = {
 }
 
 
-def training_nyquist(size: int) -> float:
-    """Nyquist frequency of every second pixel of a picture of side `size`, in cycles per unit length."""
-    return size / 4
-
-
-def sigma_of_nyquist(fraction: float, size: int, unit: str) -> float:
-    """Sigma whose (highest) frequency is `fraction` of the training Nyquist, to four significant digits."""
-    return float(f"{SIGMA_OF_FREQUENCY[unit](fraction * training_nyquist(size)):.4g}")
+def sigma_of_nyquist(fraction: float, nyquist: float, unit: str) -> float:
+    """Sigma whose (highest) frequency is `fraction` of the training Nyquist (cycles), to four significant digits."""
+    return float(f"{SIGMA_OF_FREQUENCY[unit](fraction * nyquist):.4g}")
 
 
 def number(value: float | int) -> str:

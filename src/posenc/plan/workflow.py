@@ -17,11 +17,14 @@ from posenc.plan.machine import (
     fit_memory_mb,
     free_memory_mb,
     gpus_here,
+    points_of,
     threads_per_fit,
 )
-from posenc.plan.model import config_model
-from posenc.plan.papers import Artefact, Paper, papers_in
-from posenc.plan.pictures import SignalSet, Source, check_local_pictures, natural_source, signal_set
+from posenc.plan.model import chosen_problem, config_model
+from posenc.plan.papers import Artefact, Paper, Study, papers_in
+from posenc.plan.pictures import Source, check_local_pictures, natural_source
+from posenc.plan.registry import parts
+from posenc.plan.signals import SignalSet, check_local_signals, signal_set
 
 SUFFIXES = {"table": ("csv", "md", "tex"), "figure": ("png", "pdf", "csv")}
 
@@ -78,15 +81,28 @@ class Plan:
 
     def fit_digest(self, wildcards: Any) -> str:
         spec = self.combination(wildcards).spec
-        parts = (spec[part]["use"].split(":")[0] for part in ("encoding", "network", "problem"))
-        return code_digest(self.script("fit"), *parts)
+        uses = {part["use"] for part in (*spec["members"], spec["network"], spec["problem"])}
+        return code_digest(self.script("fit"), *sorted(use.split(":")[0] for use in uses))
+
+    def fit_inputs(self, wildcards: Any) -> dict[str, str]:
+        """A fit's signals, and the arrays of the theory study that its encoding is made from, if it is."""
+        files = {
+            "values": self.signals(wildcards.experiment, "signals.npz"),
+            "rows": self.signals(wildcards.experiment, "signals.json"),
+        }
+        attributes = parts("encodings")[self.combination(wildcards).settings["encoding"]].attributes
+        if "from_theory" in attributes:
+            files["theory"] = f"{self.results}/theory/{attributes['from_theory']}.npz"
+        return files
 
     def fits(self, experiment: str, file: str) -> list[str]:
         """One file of every combination of an experiment."""
         return [f"{self.results}/fits/{experiment}/{label}/{file}" for label in self.combinations[experiment]]
 
-    def records(self, experiments: Iterable[str], suffix: str = "parquet") -> list[str]:
-        return [f"{self.results}/records/{name}.{suffix}" for name in experiments]
+    def records(self, names: Iterable[str], suffix: str = "parquet") -> list[str]:
+        """Records of experiments and theory studies, or (`json`) the summaries beside them."""
+        folders = {name: "theory" if name in self.studies else "records" for name in names}
+        return [f"{self.results}/{folder}/{name}.{suffix}" for name, folder in folders.items()]
 
     def collect_settings(self, experiment: str) -> dict[str, Any]:
         """What `collect` joins to the values of an experiment's fits, in the order of `fits`."""
@@ -95,16 +111,62 @@ class Plan:
             "experiment": experiment,
             "preset": self.preset,
             "report_step": self.experiments[experiment].training.report_step,
+            "chosen_by": list(chosen_problem(self.experiments[experiment])[0].attributes["chosen_by"]),
             "combinations": [
-                {"combination": label, **found.settings} for label, found in self.combinations[experiment].items()
+                {"combination": label, **found.settings, "members": found.members}
+                for label, found in self.combinations[experiment].items()
             ],
         }
+
+    # Theory
+
+    @cached_property
+    def studies(self) -> dict[str, tuple[Paper, Study]]:
+        """Theory studies by name."""
+        return {name: (paper, study) for paper in self.papers.values() for name, study in paper.theory.items()}
+
+    def study_inputs(self, name: str) -> dict[str, list[str]]:
+        _, study = self.studies[name]
+        return {
+            "arrays": [path for experiment in study.fits for path in self.fits(experiment, "arrays.npz")],
+            "signals": self.signal_pairs([*study.signals, *study.fits]),
+        }
+
+    def study_spec(self, name: str) -> dict[str, Any]:
+        """What a theory study's job is told: a plain dict."""
+        paper, study = self.studies[name]
+        return {
+            "common": {"paper": paper.name, "experiment": name, "preset": self.preset},
+            "function": study.function,
+            "parameters": study.parameters,
+            "signals": {
+                experiment: {file: self.signals(experiment, f"signals.{file}") for file in ("npz", "json")}
+                for experiment in dict.fromkeys([*study.signals, *study.fits])
+            },
+            "fits": {
+                experiment: [
+                    {"arrays": path, "spec": found.spec, "settings": found.settings}
+                    for path, found in zip(
+                        self.fits(experiment, "arrays.npz"), self.combinations[experiment].values(), strict=True
+                    )
+                ]
+                for experiment in study.fits
+            },
+        }
+
+    def study_digest(self, name: str) -> str:
+        return function_digest(self.script("study"), self.studies[name][1].function)
+
+    def signal_pairs(self, experiments: Iterable[str]) -> list[str]:
+        """The signal files of experiments, each set once."""
+        files = ("signals.npz", "signals.json")
+        return list(dict.fromkeys(self.signals(name, file) for name in experiments for file in files))
 
     # Signals
 
     @cached_property
     def signal_sets(self) -> dict[str, SignalSet]:
-        """By experiment, the pictures it is fitted to; experiments with the same settings share them."""
+        """By experiment, the signals it is fitted to; experiments with the same settings share them."""
         return {
             name: signal_set(name, experiment.signals, self.source) for name, experiment in self.experiments.items()
         }
@@ -119,10 +181,11 @@ class Plan:
 
     def signal_files(self, key: str) -> list[str]:
         """Files of the user's that a signal set reads."""
-        return [row["path"] for row in self.signal_specs[key]["signals"] if row["path"]]
+        return list(dict.fromkeys(row["path"] for row in self.signal_specs[key]["signals"] if row["path"]))
 
     def signals_digest(self, key: str) -> str:
-        return code_digest(self.script("prepare_signals"), self.signal_specs[key]["use"])
+        (found,) = {tuple(found.modules) for found in self.signal_sets.values() if found.key == key}
+        return code_digest(self.script("prepare_signals"), *found)
 
     # Artefacts, claims, reports
 
@@ -148,9 +211,9 @@ class Plan:
             "summaries": self.records(artefact.experiments, "json"),
             "reference": self.reference_records(artefact.experiments),
             "arrays": [path for name in artefact.pictures for path in self.fits(name, "arrays.npz")],
-            "signals": [
-                self.signals(name, file) for name in artefact.pictures for file in ("signals.npz", "signals.json")
-            ],
+            "signals": self.signal_pairs(artefact.pictures),
+            "theory": [f"{self.results}/theory/{name}.npz" for name in artefact.theory],
+            "measures": [f"{self.results}/measures/{name}.npz" for name in artefact.measures],
         }
 
     def reference_records(self, experiments: Iterable[str]) -> list[str]:
@@ -178,7 +241,9 @@ class Plan:
                 }
                 for experiment in artefact.pictures
             },
-            "facts": self.facts,
+            "theory": {name: f"{self.results}/theory/{name}.npz" for name in artefact.theory},
+            "measures": {name: f"{self.results}/measures/{name}.npz" for name in artefact.measures},
+            "facts": self.facts_of([*artefact.experiments, *artefact.pictures]),
             "shows": self.shows(artefact.experiments),
         }
 
@@ -187,29 +252,31 @@ class Plan:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What every column title and caption must say of this run's scale."""
-        authors = self.source.origin == "published"
-        pictures = "the authors' pictures" if authors else "stand-in pictures"
+        """What every page must say of this run's scale."""
+        return self.facts_of(self.experiments)
+
+    def facts_of(self, experiments: Iterable[str]) -> dict[str, Any]:
+        """What column titles and captions must say of the scale of these experiments."""
+        published = all(self.signal_sets[name].as_published for name in experiments if name in self.experiments)
+        signals = "signals as published" if published else "stand-in signals"
         scale = "paper settings" if self.preset == "paper" else f"{self.preset} scale"
         return {
             "preset": self.preset,
-            "paper_protocol": self.preset == "paper" and authors,
-            "scale": f"{scale}, {pictures}",
+            "paper_protocol": self.preset == "paper" and published,
+            "scale": f"{scale}, {signals}",
         }
 
     def shows(self, experiments: Iterable[str]) -> str:
         """One sentence: preset, signals and seeds behind an artefact."""
-        parts = []
+        sentences = []
         for name in experiments:
-            settings, spec = self.experiments[name], self.signal_sets[name].spec
-            count = sum(row["set"] == "report" for row in spec["signals"])
-            origin = spec["use"].rsplit(".", 1)[1]
-            seeds = ", ".join(str(seed) for seed in settings.seeds)
-            parts.append(
-                f"{name}: {count} {origin} report picture{'s' if count != 1 else ''} of {spec['size']} x {spec['size']}"
-                f" pixels, seed{'s' if len(settings.seeds) > 1 else ''} {seeds}"
-            )
-        return f"Preset {self.preset}. {'; '.join(parts)}."
+            if name in self.studies:
+                sentences.append(f"{name}: {self.studies[name][1].title.lower()}, exact at every preset")
+                continue
+            found = self.experiments[name].seeds
+            seeds = ", ".join(str(seed) for seed in found)
+            sentences.append(f"{name}: {self.signal_sets[name].shown}, seed{'s' if len(found) > 1 else ''} {seeds}")
+        return f"Preset {self.preset}. {'; '.join(sentences)}."
 
     def captions_context(self, paper: str) -> dict[str, Any]:
         """For captions of files that belong to a paper as a whole."""
@@ -238,7 +305,7 @@ class Plan:
         """Results that others are made from. A lost one comes back only where a run asks for it by name."""
         return [
             *(path for name in self.experiments for path in self.fits(name, "values.csv")),
-            *self.records(self.experiments),
+            *self.records([*self.experiments, *self.studies]),
             *(path for target in self.artefacts for path in self.artefact_files(target).values()),
             *(f"{self.reports}/{paper}/claims.json" for paper in self.papers),
         ]
@@ -272,14 +339,17 @@ class Plan:
 
     def fit_memory_mb(self, wildcards: Any, attempt: int, elsewhere: bool) -> int:
         """Host memory of a fit's job, here or on a cluster; twice as much at the second attempt."""
-        size = self.experiments[wildcards.experiment].signals.size
-        fit = fit_memory_mb(self.fit_spec(wildcards), size, self.gpus_per_fit > 0)
+        fit = fit_memory_mb(self.fit_spec(wildcards), *self.points(wildcards.experiment), self.gpus_per_fit > 0)
         return attempt * (fit + SNAKEMAKE_MB * elsewhere)
 
     def fit_threads(self, wildcards: Any, cores: int) -> int:
-        size = self.experiments[wildcards.experiment].signals.size
         fits = sum(len(found) for found in self.combinations.values())
-        return threads_per_fit(self.fit_spec(wildcards), size, cores, fits)
+        return threads_per_fit(self.fit_spec(wildcards), self.points(wildcards.experiment)[0], cores, fits)
+
+    def points(self, experiment: str) -> tuple[int, int]:
+        """How many points the networks of an experiment are asked for at an update, and where all are shown."""
+        settings = self.experiments[experiment]
+        return points_of(*chosen_problem(settings), settings.signals.size)
 
     @property
     def how_to_run(self) -> dict[str, Any]:
@@ -290,7 +360,8 @@ class Plan:
     def summary(self) -> str:
         """What a run is about to do, for people."""
         jobs = sum(len(found) for found in self.combinations.values())
-        where = {"bundled": "bundled pictures", "local": f"pictures of {self.source.folder}"}[self.source.origin]
+        folder = self.source.data_folder
+        where = f"data of {folder}" if folder else "bundled and drawn signals"
         lines = [f"posenc: preset {self.preset}, {jobs} combinations, {where}"]
         lines += dict.fromkeys(note for found in self.signal_sets.values() for note in found.notes)
         return "\n        ".join(lines)
@@ -348,6 +419,7 @@ def plan_for_snakemake(workflow: Any) -> Plan:
         plan.combinations, plan.signal_sets  # noqa: B018
         if workflow.is_main_process:
             notes = check_local_pictures(plan.source, [found.spec for found in plan.signal_sets.values()])
+            notes += check_local_signals(plan.signal_sets)
             # A number of nodes means that jobs run elsewhere.
             if workflow.resource_settings.nodes is None:
                 notes += bound_to_this_machine(plan, workflow)

@@ -1,11 +1,14 @@
 """Image regression: learn a picture from every second pixel (Tancik et al. 2020, section 6.1 and appendix E.1)."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from posenc.problems.grid import Grid, half_open
+from posenc.problems.score import Predict, Score, psnr
 
 
 @dataclass(frozen=True)
@@ -17,21 +20,31 @@ class Split:
 
 
 class ImageRegression:
-    """Pictures `(signals, H, W, channels)` in [0, 1], observed at the pixels [::2, ::2].
+    """Pictures `values` `(signals, H, W, channels)`, observed at the pixels [::2, ::2].
 
-    Coordinates are half open, (x, y) in [0, 1)**2. Splits: `train` (the observed pixels), `test` (the offset quarter
-    [1::2, 1::2]; Table 3) and `all` (every pixel, observed ones included; Figure 6). The training Nyquist frequency is
-    H / 4 cycles per unit length.
+    uint8 pictures are taken to [0, 1], float32 ones as they are. Coordinates are half open, (x, y) in [0, 1)**2.
+    Splits: `train` (the observed pixels), `test` (the offset quarter [1::2, 1::2]; Table 3) and `all` (every pixel,
+    the observed ones, too; Figures 6 and 11). PSNR: peak 1, all channels, not clipped.
     """
 
     name = "image"
-    output = "sigmoid"
     dimensions = 2
-    curve_splits = ("train", "test")
+    nyquist = 0.25  # of the observed pixels, in cycles per unit length, for each pixel of the side
+    chosen_by = ("psnr", "test")
+    fixed = True
+    together = True
 
-    def __init__(self, pictures: Tensor) -> None:
+    def __init__(
+        self,
+        arrays: Mapping[str, Tensor],
+        *,
+        output_activation: Literal["sigmoid", "tanh", "linear"] = "sigmoid",
+    ) -> None:
+        values = arrays["values"]
+        pictures = values.float() / 255 if values.dtype == torch.uint8 else values
         height, width = pictures.shape[1:3]
         x, y = half_open(width), half_open(height)
+        self.output = output_activation
         self.picture_shape = tuple(pictures.shape[1:])
         self.channels = pictures.shape[-1]
         self.splits = {
@@ -40,15 +53,22 @@ class ImageRegression:
             "all": _split(pictures, x, y, slice(None)),
         }
 
-    @staticmethod
-    def loss(values: Tensor, targets: Tensor) -> Tensor:
-        """Half the mean squared error of each signal, `(signals,)`."""
-        return 0.5 * (values - targets).square().mean(dim=(1, 2))
+    def inputs(self, step: int) -> Grid:
+        return self.splits["train"].grid
 
-    @staticmethod
-    def psnr(values: Tensor, targets: Tensor) -> Tensor:
-        """Peak signal-to-noise ratio of each signal in dB, `(signals,)`: peak 1, all channels, not clipped."""
-        return -10 * torch.log10((values.double() - targets.double()).square().mean(dim=(1, 2)))
+    def loss(self, values: Tensor, step: int) -> Tensor:
+        """Half the mean squared error of each signal, `(signals,)`."""
+        return 0.5 * (values - self.splits["train"].targets).square().mean(dim=(1, 2))
+
+    def scores(self, predict: Predict, last: bool) -> Iterator[Score]:
+        """PSNR of the observed pixels and of the offset quarter; at the end also of all."""
+        for split in ("train", "test", "all") if last else ("train", "test"):
+            yield Score("psnr", split, psnr(predict(self.splits[split].grid), self.splits[split].targets))
+
+    def shown(self, predict: Predict) -> dict[str, Tensor]:
+        """The predicted picture `(signals, H, W, channels)`, as float16."""
+        everywhere = predict(self.splits["all"].grid)
+        return {"": everywhere.reshape(len(everywhere), *self.picture_shape).half()}
 
 
 def _split(pictures: Tensor, x: Tensor, y: Tensor, pixels: slice) -> Split:

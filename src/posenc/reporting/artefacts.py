@@ -12,7 +12,7 @@ import pandas as pd
 from jinja2 import Template
 
 from posenc.files import write_json
-from posenc.papers.material import Material, Pictures
+from posenc.papers.material import Material
 from posenc.reporting.figures import write_figure
 from posenc.reporting.tables import html_text, write_table
 from posenc.signals.stored import read_signals
@@ -30,6 +30,7 @@ def draw_artefact(spec: Mapping[str, Any], caption: str, inputs: Any, outputs: S
     card = Path(next(path for path in outputs if path.endswith(".json")))
     WRITERS[spec["kind"]](made, card.with_suffix(""))
     summaries = [json.loads(Path(path).read_text()) for path in inputs.summaries]
+    fitted = [found for found in summaries if "devices" in found]  # theory has none
     write_json(
         card,
         {
@@ -39,8 +40,8 @@ def draw_artefact(spec: Mapping[str, Any], caption: str, inputs: Any, outputs: S
             "kind": spec["kind"],
             "caption": filled(caption, spec),
             "table": html_text(made) if spec["kind"] == "table" else None,
-            "devices": sorted({device for found in summaries for device in found["devices"]}),
-            "precisions": sorted({precision for found in summaries for precision in found["precisions"]}),
+            "devices": sorted({device for found in fitted for device in found["devices"]}),
+            "precisions": sorted({precision for found in fitted for precision in found["precisions"]}),
             "files": {Path(path).suffix[1:]: Path(path).name for path in outputs},
         },
     )
@@ -55,25 +56,33 @@ def filled(caption: str, artefact: Mapping[str, Any]) -> str:
 def material(spec: Mapping[str, Any], inputs: Any) -> Material:
     """What the artefact's function may look at."""
 
-    def predictions(experiment: str, combination: str) -> Pictures:
+    def arrays(experiment: str, combination: str) -> dict[str, np.ndarray]:
         named = spec["pictures"][experiment]
-        with np.load(named["arrays"][named["labels"].index(combination)]) as archive:
-            return {signal: archive[signal].astype(np.float32) for signal in archive.files}
+        return read_arrays(named["arrays"][named["labels"].index(combination)])
 
-    def truths(experiment: str) -> Pictures:
+    def signals(experiment: str) -> dict[str, dict[str, np.ndarray]]:
         named = spec["pictures"][experiment]
-        values, rows = read_signals(named["values"], named["rows"])
-        return {row["name"]: picture for row, picture in zip(rows, values.astype(np.float32) / 255, strict=True)}
+        stored, rows = read_signals(named["values"], named["rows"])
+        whole = dict(stored)
+        return {row["name"]: {name: array[i] for name, array in whole.items()} for i, row in enumerate(rows)}
 
     return Material(
         preset=spec["facts"]["preset"],
         facts=spec["facts"],
         published=spec["published"],
         records=by_experiment(inputs.records),
-        predictions=predictions,
-        truths=truths,
+        arrays=arrays,
+        signals=signals,
+        theory={name: read_arrays(path) for name, path in spec["theory"].items()},
+        measures={name: read_arrays(path) for name, path in spec["measures"].items()},
         reference=by_experiment(inputs.reference),
     )
+
+
+def read_arrays(path: str) -> dict[str, np.ndarray]:
+    """All arrays of an `.npz`."""
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
 
 
 def by_experiment(paths: Sequence[str]) -> dict[str, pd.DataFrame]:

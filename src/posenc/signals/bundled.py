@@ -5,17 +5,18 @@ look into a cache. Sizes stand here so that a plan can be made without opening a
 them with the files.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from posenc.signals.pictures import (
     Picture,
-    Signal,
     SignalError,
     read_picture,
     signal_from_picture,
     size_problem,
 )
+from posenc.signals.stored import Signal
 
 
 class BundledPicture(NamedTuple):
@@ -112,8 +113,9 @@ def load(name: str) -> Picture:
     return Picture(picture.values, "; ".join(notes))
 
 
-def load_signal(name: str, path: str, size: int, shrink: int) -> Signal:
-    """The signal cut from a bundled picture; the path is not used."""
+def load_signal(asked: Mapping[str, str], spec: Mapping[str, Any]) -> Signal:
+    """The signal cut from a bundled picture, (size, size, 3) uint8."""
+    name = asked["name"]
     picture, row = load(name), entry(name)
-    values = signal_from_picture(picture.values, size, shrink, f"bundled picture {name!r}")
-    return Signal(values, f"{row.licence}; {row.credit}", picture.note)
+    values = signal_from_picture(picture.values, spec["size"], spec["shrink"], f"bundled picture {name!r}")
+    return Signal({"values": values}, f"{row.licence}; {row.credit}", picture.note)

@@ -5,13 +5,16 @@ cut at the border), so these are drawn anew, from a seed per picture and a font 
 """
 
 import string
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from posenc.signals.pictures import Signal, SignalError
+from posenc.signals.pictures import SignalError
+from posenc.signals.stored import Signal
 
 LICENCE = "drawn by this project"
 
@@ -95,6 +98,6 @@ def text_picture(index: int, size: int) -> np.ndarray:
     return np.array(picture)
 
 
-def load_signal(name: str, path: str, size: int, shrink: int) -> Signal:
-    """A text picture, drawn at its size: strokes are measured in pixels, so nothing is shrunk. No path."""
-    return Signal(text_picture(text_index(name), size), LICENCE, "")
+def load_signal(asked: Mapping[str, str], spec: Mapping[str, Any]) -> Signal:
+    """A text picture (size, size, 3) uint8, drawn at its size: strokes are measured in pixels; nothing is shrunk."""
+    return Signal({"values": text_picture(text_index(asked["name"]), spec["size"])}, LICENCE, "")

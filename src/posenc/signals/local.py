@@ -1,15 +1,17 @@
 """Pictures in a folder of the user's."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from posenc.signals.pictures import (
-    Signal,
     SignalError,
     check_picture,
     read_picture,
     signal_from_picture,
 )
+from posenc.signals.stored import Signal
 
 LICENCE = "as the owner of the file states"
 
@@ -53,12 +55,14 @@ def check_images(folder: str | Path, size: int, shrink: int) -> list[tuple[Path,
     return good
 
 
-def load_signal(name: str, path: str, size: int, shrink: int) -> Signal:
-    """The signal cut from the picture in a file."""
+def load_signal(asked: Mapping[str, str], spec: Mapping[str, Any]) -> Signal:
+    """The signal cut from the picture in a file, (size, size, 3) uint8."""
+    path = asked["path"]
     if not path:
-        raise SignalError(f"local signal {name!r} has no path; give the path of its image file")
+        raise SignalError(f"local signal {asked['name']!r} has no path; give the path of its image file")
     picture = read_picture(path)
-    return Signal(signal_from_picture(picture.values, size, shrink, path), LICENCE, picture.note)
+    values = signal_from_picture(picture.values, spec["size"], spec["shrink"], path)
+    return Signal({"values": values}, LICENCE, picture.note)
 
 
 def _visible_files(start: Path) -> list[Path]:

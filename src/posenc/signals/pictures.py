@@ -58,14 +58,6 @@ class Picture(NamedTuple):
     note: str  # what was converted, empty for a plain 8-bit RGB file
 
 
-class Signal(NamedTuple):
-    """What bundled, drawn, local and published each return from `load_signal`."""
-
-    values: np.ndarray  # (size, size, 3) uint8
-    licence: str
-    note: str
-
-
 def picture_size(path: str | Path) -> tuple[int, int]:
     """(height, width) in pixels of the upright picture, from the file's header alone."""
     path = Path(path)

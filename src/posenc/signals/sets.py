@@ -7,8 +7,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from posenc.signals.pictures import Signal, SignalError
-from posenc.signals.stored import Row, write_signals
+from posenc.signals.pictures import SignalError
+from posenc.signals.stored import Row, Signal, write_signals
+
+Entry = dict[str, str]  # name, source, path; maybe condition, and `use` where not the kind's own module makes it
+
+
+class Proposal(NamedTuple):
+    """Which signals of a kind there are for an experiment: what the `propose` of every kind returns."""
+
+    origin: str  # drawn, bundled or local
+    tuning: list[Entry]
+    report: list[Entry]
+    notes: tuple[str, ...] = ()
 
 
 class Split(NamedTuple):
@@ -48,20 +59,24 @@ def prepare_signals(spec: dict[str, Any], npz_path: str | Path, json_path: str |
     write_signals(*load_signals(spec), npz_path, json_path)
 
 
-def load_signals(spec: dict[str, Any]) -> tuple[np.ndarray, list[Row]]:
-    """Values (S, H, W, 3) uint8 and one row per signal, in the order of the spec.
+def load_signals(spec: dict[str, Any]) -> tuple[dict[str, np.ndarray], list[Row]]:
+    """Arrays `(signals, ...)` by name and one row per signal, in the order of the spec.
 
-    spec: `use` (the module whose `load_signal` makes them), size and shrink in px, and signals (a list of name, set,
-    source, path). Raises SignalError where there are none.
+    spec: `use` (the module whose `load_signal` makes them), signals (a list of entries: name, set, source, path and
+    maybe condition), and the settings of their kind, such as size in px. Raises SignalError where there are none.
     """
     if not spec["signals"]:
         raise SignalError(f"no {spec['use']} signals were named; a set needs at least one")
-    # named, not imported above: editing one origin's code then remakes only the signals made by it
-    module = import_module(spec["use"])
-    values, rows = [], []
+    made: list[Signal] = []
+    rows = []
     for entry in spec["signals"]:
-        signal: Signal = module.load_signal(entry["name"], entry.get("path", ""), spec["size"], spec["shrink"])
-        values.append(signal.values)
-        row = {"name": entry["name"], "set": entry["set"], "source": entry["source"]}
+        signal: Signal = module_of(spec, entry).load_signal(entry, spec)
+        made.append(signal)
+        row = {key: value for key, value in entry.items() if key not in ("path", "use")}
         rows.append(row | {"licence": signal.licence, "note": signal.note})
-    return np.stack(values), rows
+    return {name: np.stack([signal.arrays[name] for signal in made]) for name in made[0].arrays}, rows
+
+
+def module_of(spec: dict[str, Any], entry: dict[str, str]) -> Any:
+    """Named, not imported above: editing one origin's code then remakes only the signals made by it."""
+    return import_module(entry.get("use", spec["use"]))

@@ -13,9 +13,8 @@ class Adam:
     torch's compiler at its first step, which costs every job a second.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], learning_rate: float) -> None:
+    def __init__(self, parameters: Iterable[Tensor]) -> None:
         self.parameters = list(parameters)
-        self.learning_rate = learning_rate
         self.means = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.squares = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.steps = [torch.zeros((), device=parameter.device) for parameter in self.parameters]
@@ -25,7 +24,7 @@ class Adam:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self, learning_rate: float) -> None:
         """Update the parameters in place by their gradients."""
         torch._foreach_add_(self.steps, 1)
         torch._fused_adam_(
@@ -35,7 +34,7 @@ class Adam:
             self.squares,
             [],
             self.steps,
-            lr=self.learning_rate,
+            lr=learning_rate,
             beta1=0.9,
             beta2=0.999,
             weight_decay=0.0,

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from posenc.files import remove_leftovers, write_bytes
-from posenc.training.adam import Adam
+from posenc.training.loop import Optimizer
 from posenc.training.values import Fitted, Records
 
 log = logging.getLogger(__name__)
@@ -92,9 +92,9 @@ class Progress:
             self.fitted = Fitted(facts["values"], below(tensors, "prediction/"), below(tensors, "weight/"))
 
     @property
-    def done(self) -> set[str]:
-        """Names of the finished signals."""
-        return {row["signal"] for row in self.fitted.values}
+    def done(self) -> set[tuple[int, str]]:
+        """Members and names of the finished signals."""
+        return {(row["member"], row["signal"]) for row in self.fitted.values}
 
     def finish(self, fitted: Fitted) -> None:
         self.fitted.add(fitted)
@@ -104,29 +104,32 @@ class Progress:
         if self.checkpoint:
             self.checkpoint.delete()
 
-    def offer(self, network: nn.Module, optimizer: Adam, records: Records, step: int) -> None:
+    def offer(self, model: nn.Module, optimizer: Optimizer, records: Records, step: int) -> None:
         """Save the state after an update, if the last saving was long enough ago."""
         if self.checkpoint and self.checkpoint.is_due():
             facts = {
                 "seconds": self.seconds_before + time.monotonic() - self.started,
                 "values": self.fitted.values,
-                "running": {"names": records.names, "step": step, "values": records.values},
+                "running": {"member": records.member, "names": records.names, "step": step, "values": records.values},
             }
-            tensors = {f"adam/{name}": tensor for name, tensor in optimizer.state().items()}
-            tensors |= {f"network/{name}": tensor for name, tensor in network.state_dict().items()}
+            tensors = {f"optimizer/{name}": tensor for name, tensor in optimizer.state().items()}
+            tensors |= {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
             tensors |= {f"prediction/{name}": pixels for name, pixels in self.fitted.predictions.items()}
             tensors |= {f"weight/{name}": tensor for name, tensor in self.fitted.weights.items()}
             self.checkpoint.save(State(facts, tensors))
 
-    def resume(self, network: nn.Module, optimizer: Adam, records: Records) -> int:
+    def resume(self, model: nn.Module, optimizer: Optimizer, records: Records) -> int:
         """Put back the state of these signals, if they are those that were under way; the number of updates done."""
         running, self.running = self.running, None
-        if running is None or running.facts["running"]["names"] != records.names:
+        if running is None:
             return 0
-        network.load_state_dict(below(running.tensors, "network/"))
-        optimizer.put_back(below(running.tensors, "adam/"))
-        records.put_back(running.facts["running"]["values"])
-        step: int = running.facts["running"]["step"]
+        under_way = running.facts["running"]
+        if (under_way["member"], under_way["names"]) != (records.member, records.names):
+            return 0
+        model.load_state_dict(below(running.tensors, "model/"))
+        optimizer.put_back(below(running.tensors, "optimizer/"))
+        records.put_back(under_way["values"])
+        step: int = under_way["step"]
         log.info("going on after step %d", step)
         return step
 

@@ -1,6 +1,7 @@
-"""One combination: an encoding and a network, fitted to each of its signals."""
+"""One combination: an encoding and a network, or several that differ in stacked axes, fitted to each of its signals."""
 
 import datetime
+import functools
 import hashlib
 import logging
 import platform
@@ -20,7 +21,7 @@ from posenc.signals.stored import read_signals
 from posenc.training.checkpoints import Checkpoint, Progress
 from posenc.training.devices import choose_device, choose_precision, device_facts, keep_freed_memory
 from posenc.training.outputs import write_values, write_weights
-from posenc.training.stack import build, draws, fit_stack, load_class
+from posenc.training.stack import build, draws, fit_stack, is_trained, load_class
 
 log = logging.getLogger(__name__)
 
@@ -33,18 +34,19 @@ def fit_combination(
     checkpoint: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Fit every signal of a combination and write `values`, `arrays`, `weights` and `provenance`.
+    """Fit every signal of every member of a combination and write `values`, `arrays`, `weights` and `provenance`.
 
-    combination: the planner's dict with `encoding`, `network` and `problem` (each `use`: module:class, and its
-    parameters), `training`, `seed` and `sets`, the signal sets to fit. signals: paths of `values` (.npz) and `rows`
-    (.json). `arrays` keeps the last prediction of every pixel of the report signals, as float16. checkpoint: `path`,
+    combination: the planner's dict with `members` (encodings), `network` and `problem` (each `use`: module:class, and
+    its parameters), `training`, `seed` and `sets`, the signal sets to fit. signals: paths of `values` (.npz), `rows`
+    (.json) and maybe `theory` (.npz). `arrays` keeps what the problem shows of the report signals. checkpoint: `path`,
     `code` (digest) and `seconds` between two savings. facts go to the provenance as they are.
     """
     started = time.monotonic()
     keep_freed_memory()
     target = choose_device(device)
     precision = choose_precision(combination["training"]["precision"], target)
-    pictures, rows = read_signals(signals["values"], signals["rows"])
+    arrays, rows = read_signals(signals["values"], signals["rows"])
+    theory = read_theory(signals.get("theory"))
     wanted = [index for index, row in enumerate(rows) if row["set"] in combination["sets"]]
     about = device_facts(target)
     saved = None
@@ -53,22 +55,34 @@ def fit_combination(
         saved = Checkpoint(checkpoint["path"], identity, checkpoint["seconds"])
     progress = Progress(saved)
 
-    def fit(chosen: Sequence[int]) -> None:
-        batch = torch.from_numpy(pictures[list(chosen)]).to(target, torch.float32) / 255
-        progress.finish(fit_stack(combination, batch, [rows[index] for index in chosen], precision, progress))
+    def of(chosen: Sequence[int]) -> dict[str, torch.Tensor]:
+        return {name: torch.from_numpy(array[list(chosen)]).to(target) for name, array in arrays.items()}
 
-    left = [index for index in wanted if rows[index]["name"] not in progress.done]
+    def fit(member: int, chosen: Sequence[int]) -> None:
+        chosen_rows = [rows[index] for index in chosen]
+        progress.finish(fit_stack(combination, member, of(chosen), chosen_rows, precision, progress, theory))
+
+    problem = load_class(combination["problem"])
     # Stacking pays on a GPU; on a CPU one network after the other stays in the cache.
-    at_once = signals_that_fit(combination, pictures[wanted[:1]], target, precision) if target.type == "cuda" else 1
-    at_once = fit_in_stacks(left, at_once, fit)
+    stacks = target.type == "cuda" and problem.together
+    at_once, members = 1, []
+    for member, part in enumerate(combination["members"]):
+        encoding = build(part, problem.dimensions, generator=draws(combination), theory=theory)
+        left = [index for index in wanted if (member, rows[index]["name"]) not in progress.done]
+        most = 1
+        if stacks and left and not is_trained(encoding):
+            most = signals_that_fit(combination, member, of(left[:1]), precision, theory)
+        at_once = max(at_once, fit_in_stacks(left, most, functools.partial(fit, member)))
+        members.append((encoding, {"bandwidth": encoding.bandwidth(), "out_dim": encoding.out_dim}))
 
-    fitted = progress.fitted
-    encoding = build(
-        combination["encoding"], load_class(combination["problem"]).dimensions, generator=draws(combination)
-    )
+    fitted, count = progress.fitted, len(combination["members"])
     write_values(outputs["values"], fitted.values)
-    write_arrays(outputs["arrays"], {name: pixels.numpy() for name, pixels in fitted.predictions.items()})
-    kept = {f"encoding.{name}": tensor for name, tensor in encoding.state_dict().items()}
+    write_arrays(outputs["arrays"], {name: kept.numpy() for name, kept in fitted.predictions.items()})
+    kept = {
+        f"{f'{member}/' if count > 1 else ''}encoding.{name}": tensor
+        for member, (encoding, _) in enumerate(members)
+        for name, tensor in encoding.named_buffers()
+    }
     write_weights(outputs["weights"], fitted.weights | kept)
     write_json(
         outputs["provenance"],
@@ -76,12 +90,11 @@ def fit_combination(
             **about,
             **(facts or {}),
             "precision": precision,
-            "bandwidth": encoding.bandwidth(),
-            "out_dim": encoding.out_dim,
-            "parameters": sum(tensor.numel() for tensor in fitted.weights.values()) // len(wanted),
-            "fits": len(wanted),
+            "members": [found for _, found in members],
+            "parameters": sum(tensor.numel() for tensor in fitted.weights.values()) // (len(wanted) * count),
+            "fits": len(wanted) * count,
             "signals_at_once": min(at_once, len(wanted)),
-            "diverged": len({row["signal"] for row in fitted.values if row["status"] == "diverged"}),
+            "diverged": len({(row["member"], row["signal"]) for row in fitted.values if row["status"] == "diverged"}),
             "seconds": progress.seconds_before + time.monotonic() - started,
             "resumed": progress.resumed,
             "peak_memory": peak_memory(),
@@ -93,6 +106,14 @@ def fit_combination(
         },
     )
     progress.forget()
+
+
+def read_theory(path: str | None) -> dict[str, torch.Tensor] | None:
+    """The arrays of a theory study, for encodings that are made from one."""
+    if path is None:
+        return None
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: torch.from_numpy(archive[name]) for name in archive.files}
 
 
 def fit_in_stacks(signals: Sequence[int], at_once: int, fit: Callable[[Sequence[int]], None]) -> int:
@@ -110,7 +131,7 @@ def fit_in_stacks(signals: Sequence[int], at_once: int, fit: Callable[[Sequence[
             too_large = str(error)  # acted on below: until then the exception holds what filled the memory
         if too_large and len(chosen) == 1:
             raise RuntimeError(
-                "one picture alone does not fit into the device's memory; lower signals.size, features or width, or use"
+                "one signal alone does not fit into the device's memory; lower signals.size, features or width, or use"
                 f" device: cpu ({too_large})"
             )
         if too_large:
@@ -120,13 +141,18 @@ def fit_in_stacks(signals: Sequence[int], at_once: int, fit: Callable[[Sequence[
     return at_once
 
 
-def signals_that_fit(combination: Mapping[str, Any], picture: np.ndarray, device: torch.device, precision: str) -> int:
+def signals_that_fit(
+    combination: Mapping[str, Any],
+    member: int,
+    arrays: Mapping[str, torch.Tensor],
+    precision: str,
+    theory: Mapping[str, torch.Tensor] | None,
+) -> int:
     """How many signals may be stacked in nine tenths of the free memory of a CUDA device: one update of one tells."""
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     brief = {**combination, "training": {**combination["training"], "steps": 1}}
-    batch = torch.from_numpy(picture).to(device, torch.float32) / 255
-    fit_stack(brief, batch, [{"name": "trial", "set": ""}], precision, Progress())
+    fit_stack(brief, member, arrays, [{"name": "trial", "set": ""}], precision, Progress(), theory)
     one = torch.cuda.max_memory_allocated() - before
     torch.cuda.empty_cache()
     return max(1, int(0.9 * torch.cuda.mem_get_info()[0] / one))

@@ -1,7 +1,8 @@
-"""Full-batch training of a stack of networks, one per signal."""
+"""Training of a stack of networks, one per signal."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -9,15 +10,26 @@ from torch import Tensor, nn
 from posenc.encodings.base import Encoding
 from posenc.networks.inputs import AxisFeatures, Features
 from posenc.problems.grid import Grid
-from posenc.training.adam import Adam
 from posenc.training.devices import matrix_products
 
 POINTS_PER_SLAB = 1 << 16
 
 
+class Optimizer(Protocol):
+    """What `Adam` and `SGD` have in common."""
+
+    def zero_grad(self) -> None: ...
+
+    def step(self, learning_rate: float) -> None: ...
+
+    def state(self) -> dict[str, Tensor]: ...
+
+    def put_back(self, state: Mapping[str, Tensor]) -> None: ...
+
+
 @dataclass(frozen=True)
 class Schedule:
-    """Adam's settings and when to look: after updates 1, 1 + log_every, 1 + 2 log_every, … and the last.
+    """Step sizes, and when to look: after updates 1, 1 + log_every, 1 + 2 log_every, … and the last.
 
     The authors' code looks at those steps, too, and reports the last of the regular ones (1976 of 2000).
     """
@@ -25,59 +37,68 @@ class Schedule:
     steps: int
     learning_rate: float
     log_every: int
+    decay_steps: int | None = None
 
     def is_logged(self, step: int) -> bool:
         return (step - 1) % self.log_every == 0 or step == self.steps
 
+    def rate(self, step: int) -> float:
+        """The learning rate of an update; the first is update 1, with the full rate."""
+        return self.learning_rate * (0.1 ** ((step - 1) / self.decay_steps) if self.decay_steps else 1.0)
+
 
 def train(
-    network: nn.Module,
-    optimizer: Adam,
-    features: Features,
-    targets: Tensor,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    values_at: Callable[[int], Tensor],
+    loss: Callable[[Tensor, int], Tensor],
+    optimizer: Optimizer,
+    schedule: Schedule,
     steps: range,
     precision: str,
+    device: torch.device,
 ) -> Iterator[tuple[int, Tensor]]:
     """Train in place; after each update yield its step and the losses `(stack,)` before it.
 
-    features: of all points, shared by the stack; targets: `(stack, n, channels)`. Networks of a stack do not influence
-    each other: their losses are added, and Adam works entry by entry. A loss that is not a number stays in its own
-    network. Nothing here waits for the device.
+    values_at: the networks' values at the places of a step; loss: of these values. Networks of a stack do not influence
+    each other: their losses are added, and the optimizers work entry by entry. A loss that is not a number stays in its
+    own network. Nothing here waits for the device.
     """
-    if precision == "bf16" and isinstance(features, Tensor):
-        features = features.bfloat16()
     for step in steps:
         optimizer.zero_grad()
-        with matrix_products(precision, targets.device):
-            losses = loss(network(features), targets)
+        with matrix_products(precision, device):
+            losses = loss(values_at(step), step)
             losses.sum().backward()
-        optimizer.step()
+        optimizer.step(schedule.rate(step))
         yield step, losses.detach()
 
 
-def encode(encoding: Encoding, grid: Grid, device: torch.device) -> Features:
-    """Features of a grid's points, in float32: axis by axis where the encoding allows it."""
-    columns = encoding.axis_columns() if grid.dimensions > 1 else None
-    if columns is None:
-        features: Tensor = encoding(grid.points().to(device))
+def encode(encoding: Encoding, where: Grid | Tensor, device: torch.device) -> Features:
+    """Features of points, or of a grid's points: axis by axis where the encoding allows it. In float32 at least."""
+    columns = encoding.axis_columns() if isinstance(where, Grid) and where.dimensions > 1 else None
+    if columns is None or isinstance(where, Tensor):
+        points = where if isinstance(where, Tensor) else where.points()
+        features: Tensor = encoding(points.to(device))
         return features
     by_axis = []
-    for axis, (coordinates, places) in enumerate(zip(grid.axes, columns, strict=True)):
-        points = torch.zeros(len(coordinates), grid.dimensions, device=device)
+    for axis, (coordinates, places) in enumerate(zip(where.axes, columns, strict=True)):
+        points = torch.zeros(len(coordinates), where.dimensions, device=device)
         points[:, axis] = coordinates.to(device)
         by_axis.append(AxisFeatures(encoding(points)[:, places], places.to(device)))
     return by_axis
 
 
+def lowered(features: Features, precision: str) -> Features:
+    """Features as the matrix products take them: those of points in half the memory, where that is the precision."""
+    return features.bfloat16() if precision == "bf16" and isinstance(features, Tensor) else features
+
+
 @torch.no_grad()
-def predict(network: nn.Module, encoding: Encoding, grid: Grid, device: torch.device) -> Tensor:
-    """Values `(stack, n, channels)` on a grid in float32, slab by slab: beside them, memory does not grow with n."""
+def predict(network: nn.Module, encoding: Encoding, where: Grid | Tensor, device: torch.device) -> Tensor:
+    """Values `(stack, n, channels)` in float32, slab by slab: beside them, memory does not grow with n."""
     done, values = 0, torch.empty(0)
-    for slab in grid.slabs(POINTS_PER_SLAB):
+    for slab in where.split(POINTS_PER_SLAB) if isinstance(where, Tensor) else where.slabs(POINTS_PER_SLAB):
         shown = network(encode(encoding, slab, device))
         if not done:  # all at once: a piece per slab would lie in the way of the next slab's features
-            values = shown.new_empty(len(shown), len(grid), shown.shape[-1])
+            values = shown.new_empty(len(shown), len(where), shown.shape[-1])
         values[:, done : done + len(slab)] = shown
         done += len(slab)
     return values

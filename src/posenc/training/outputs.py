@@ -12,7 +12,7 @@ from torch import Tensor
 from posenc.files import write_bytes
 
 VALUE_COLUMNS = (
-    "signal", "set", "item", "replicate", "condition", "split", "metric", "step", "value", "status",
+    "member", "signal", "set", "item", "replicate", "condition", "split", "metric", "step", "value", "status",
 )  # fmt: skip
 
 

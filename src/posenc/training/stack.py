@@ -2,31 +2,42 @@
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from posenc.encodings.base import Encoding
+from posenc.problems.grid import Grid
 from posenc.training.adam import Adam
 from posenc.training.checkpoints import Progress
-from posenc.training.loop import Schedule, encode, predict, train
+from posenc.training.loop import Optimizer, Schedule, encode, lowered, predict, train
+from posenc.training.sgd import SGD
 from posenc.training.values import Fitted, Records
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adam": Adam, "sgd": SGD}
 
 
 def fit_stack(
     combination: Mapping[str, Any],
-    pictures: Tensor,
+    member: int,
+    arrays: Mapping[str, Tensor],
     rows: list[dict[str, str]],
     precision: str,
     progress: Progress,
+    theory: Mapping[str, Tensor] | None = None,
 ) -> Fitted:
-    """Fit some signals side by side, from where an earlier process left them if it did."""
-    device = pictures.device
+    """Fit some signals side by side, from where an earlier process left them if it did.
+
+    member: which of the combination's. arrays: those of the signals, `(signals, ...)`, on the device. theory: what a
+    theory study found, for encodings that are made from it.
+    """
+    device = next(iter(arrays.values())).device
     settings = combination["training"]
     generator = draws(combination)
-    problem = load_class(combination["problem"])(pictures)
-    encoding = build(combination["encoding"], problem.dimensions, generator=generator).to(device)
+    problem = build(combination["problem"], arrays, seed=combination["seed"])
+    encoding = build(combination["members"][member], problem.dimensions, generator=generator, theory=theory).to(device)
     network = build(
         combination["network"],
         encoding.out_dim,
@@ -35,36 +46,90 @@ def fit_stack(
         stack=len(rows),
         generator=generator,
     ).to(device)
-    schedule = Schedule(settings["steps"], settings["learning_rate"], settings["log_every"])
-    optimizer = Adam(network.parameters(), schedule.learning_rate)
-    records = Records(rows)
-    done = progress.resume(network, optimizer, records)
+    model = nn.ModuleDict({"encoding": encoding, "network": network})
+    schedule = Schedule(
+        settings["steps"], settings["learning_rate"], settings["log_every"], settings.get("decay_steps")
+    )
+    optimizer = OPTIMIZERS[settings.get("optimizer", "adam")](model.parameters())
+    records = Records(rows, member)
 
-    observed = problem.splits["train"]
-    features = encode(encoding, observed.grid, device)
+    def ask(where: Grid | Tensor) -> Tensor:
+        return predict(network, encoding, where, device)
+
+    shown = {f"start{slash(name)}": kept for name, kept in problem.shown(ask).items()} if keeps_start(problem) else {}
+    done = progress.resume(model, optimizer, records)
     steps = range(done + 1, schedule.steps + 1)
-    for step, losses in train(network, optimizer, features, observed.targets, problem.loss, steps, precision):
+    values_at = network_at(problem, encoding, network, precision, device)
+    for step, losses in train(values_at, problem.loss, optimizer, schedule, steps, precision, device):
         if schedule.is_logged(step):
+            last = step == schedule.steps
             records.add("loss", "train", step, losses)
-            for split in problem.curve_splits:
-                shown = predict(network, encoding, problem.splits[split].grid, device)
-                records.add("psnr", split, step, problem.psnr(shown, problem.splits[split].targets))
+            for score in problem.scores(remembered(ask) if last else ask, last):
+                records.add(score.metric, score.split, step, score.values, score.item, score.set)
             records.report(step, schedule.steps)
-        progress.offer(network, optimizer, records, step)
+        progress.offer(model, optimizer, records, step)
 
-    everywhere = problem.splits["all"]
-    predicted = predict(network, encoding, everywhere.grid, device)
-    records.add("psnr", "all", schedule.steps, problem.psnr(predicted, everywhere.targets))
-    pixels = predicted.reshape(len(rows), *problem.picture_shape).half().cpu()
+    shown |= problem.shown(ask)
     return Fitted(
         records.values,
-        {row["name"]: pixels[i] for i, row in enumerate(rows) if row["set"] == "report"},
+        {
+            f"{row['name']}{slash(name)}": kept[i].cpu()
+            for i, row in enumerate(rows)
+            if row["set"] == "report"
+            for name, kept in shown.items()
+        },
         {
             f"{row['name']}.{name}": tensor.cpu()
             for i, row in enumerate(rows)
-            for name, tensor in network.state_of(i).items()
+            for name, tensor in (network.state_of(i) | trained_state(encoding)).items()
         },
-    )
+    ).of_member(member, len(combination["members"]))
+
+
+def network_at(
+    problem: Any, encoding: Encoding, network: nn.Module, precision: str, device: torch.device
+) -> Callable[[int], Tensor]:
+    """Values of the networks at the places of a step. Features that stay the same are computed once."""
+
+    def features_at(step: int) -> Any:
+        return lowered(encode(encoding, problem.inputs(step), device), precision)
+
+    if problem.fixed and not is_trained(encoding):
+        features = features_at(0)
+        return lambda step: network(features)
+    return lambda step: network(features_at(step))
+
+
+def remembered(ask: Callable[[Grid | Tensor], Tensor]) -> Callable[[Grid | Tensor], Tensor]:
+    """Asks about the same grid only once."""
+    answers: dict[int, Tensor] = {}
+
+    def asked(where: Grid | Tensor) -> Tensor:
+        if isinstance(where, Tensor):
+            return ask(where)
+        if id(where) not in answers:
+            answers[id(where)] = ask(where)
+        return answers[id(where)]
+
+    return asked
+
+
+def keeps_start(problem: Any) -> bool:
+    """Whether what the networks give before the first update is kept, too."""
+    return getattr(problem, "keeps_start", False)
+
+
+def is_trained(encoding: Encoding) -> bool:
+    """Whether the encoding has parameters that are trained with the weights."""
+    return next(encoding.parameters(), None) is not None
+
+
+def trained_state(encoding: Encoding) -> dict[str, Tensor]:
+    return {f"encoding.{name}": parameter.detach().clone() for name, parameter in encoding.named_parameters()}
+
+
+def slash(name: str) -> str:
+    return f"/{name}" if name else ""
 
 
 def draws(combination: Mapping[str, Any]) -> torch.Generator:
@@ -78,9 +143,9 @@ def load_class(part: Mapping[str, Any]) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def build(part: Mapping[str, Any], *dimensions: int, **offered: Any) -> Any:
-    """An encoding or a network from its part of the combination; of what is offered it gets what it asks for."""
+def build(part: Mapping[str, Any], *given: Any, **offered: Any) -> Any:
+    """A problem, encoding or network from its part of the combination; of what is offered it gets what it asks for."""
     cls = load_class(part)
     accepted = inspect.signature(cls).parameters
     parameters = {name: value for name, value in part.items() if name != "use"}
-    return cls(*dimensions, **parameters, **{name: value for name, value in offered.items() if name in accepted})
+    return cls(*given, **parameters, **{name: value for name, value in offered.items() if name in accepted})

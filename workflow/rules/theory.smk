@@ -1,0 +1,37 @@
+# Theory: what is computed without training, exact at every preset. A study may start from what fits began with.
+
+
+rule theory:
+    """Stage: only the theory studies"""
+    input:
+        PLAN.records(PLAN.studies),
+
+
+for study in PLAN.studies:
+
+    rule:
+        name:
+            f"theory_{study}"
+        input:
+            **PLAN.study_inputs(study),
+        output:
+            arrays=f"{PLAN.results}/theory/{study}.npz",
+            records=f"{PLAN.results}/theory/{study}.parquet",
+            summary=f"{PLAN.results}/theory/{study}.json",
+        log:
+            f"{PLAN.results}/logs/theory/{study}.log",
+        conda:
+            "../../envs/environment.yaml"
+        resources:
+            mem_mb=1500,
+        params:
+            spec=lambda wildcards, study=study: PLAN.study_spec(study),
+            code=PLAN.study_digest(study),
+        message:
+            f"compute {study}"
+        script:
+            "../scripts/study.py"
+
+    workflow.get_rule(f"theory_{study}").docstring = (
+        f"Theory: {PLAN.studies[study][1].title}"
+    )
