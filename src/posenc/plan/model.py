@@ -64,6 +64,15 @@ class Signals(Model):
     angles: Annotated[int, Field(ge=2)] | None = Field(
         None, description="of `sinusoids`: how many directions, from 0 to 180 degrees"
     )
+    alpha: Annotated[list[Positive], BeforeValidator(as_list)] | None = Field(
+        None, description="of `functions`: exponents by which their spectra fall; tuning and report count for each"
+    )
+    band_limited: bool | None = Field(
+        None, description="of `functions`: whether frequencies from a quarter of the points on are left out"
+    )
+    scaled: Literal["each", "jointly"] | None = Field(
+        None, description="of `functions`: stretched to [-0.5, 0.5] each, or all of an alpha together"
+    )
 
 
 class TrainingOverride(Model):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from posenc.plan.layers import ConfigError
 from posenc.plan.pictures import Source, natural_pictures, text_pictures
-from posenc.signals import sinusoids
+from posenc.signals import bumps, functions, sinusoids
 from posenc.signals.pictures import SignalError
 from posenc.signals.sets import Proposal
 
@@ -26,6 +26,8 @@ KINDS: dict[str, Kind] = {
     "natural": Kind(None, "pictures of {size} x {size} pixels"),
     "text": Kind(None, "pictures of {size} x {size} pixels"),
     "sinusoids": Kind(sinusoids, "plane waves on {size} x {size} pixels", as_published=True),
+    "functions": Kind(functions, "functions on {size} points", as_published=True),
+    "bumps": Kind(bumps, "bumps on {size} points", as_published=True),
 }
 
 
