@@ -50,7 +50,7 @@ def kernel_spectra(inputs: Inputs) -> Found:
         without_encoding(asked["points"], asked["depth"], asked["width"]),
     ):
         rows += made.rows
-        arrays |= made.arrays
+        arrays.update(made.arrays)
     return Found(rows, arrays)
 
 
@@ -89,7 +89,7 @@ def falloff(exponents: list[float], points: int, depth: int, width: int) -> Foun
             "log10_condition": math.log10(condition_number(spectrum)),
             "largest_stable_rate": largest_stable_rate(spectrum),
         }
-        found.rows += [{"metric": metric, **about, "value": value} for metric, value in facts.items()]
+        found.rows.extend([{"metric": metric, **about, "value": value} for metric, value in facts.items()])
     return found
 
 
@@ -135,7 +135,7 @@ def spreading(hidden_layers: list[int], points: int, extra: int) -> Found:
                 "half_width": half_width(spectrum, 0.01),
             }
             about = {"encoding": name, "hidden_layers": hidden}
-            found.rows += [{"metric": metric, **about, "value": value} for metric, value in facts.items()]
+            found.rows.extend([{"metric": metric, **about, "value": value} for metric, value in facts.items()])
     return found
 
 
@@ -193,15 +193,17 @@ def add_member(
         )
         construction = curves(moved[0], outputs[0] - values[~train], bins)
         for kind, made in (("observed/", observed), ("", predicted), ("published/", construction)):
-            found.arrays |= {f"{label}/{signal}/{kind}{name}": curve.numpy() for name, curve in made.items()}
+            found.arrays.update({f"{label}/{signal}/{kind}{name}": curve.numpy() for name, curve in made.items()})
         common = {**about, "signal": signal, "source": row["source"], "condition": row.get("condition")}
         for split in ("train", "test"):
             ratio = float(observed[split][-1] / predicted[split][-1])
-            found.rows += [
-                {**common, "metric": "predicted_mse", "split": split, "value": float(predicted[split][-1])},
-                {**common, "metric": "log10_error", "split": split, "value": math.log10(ratio)},
-                {**common, "metric": "abs_log10_error", "split": split, "value": abs(math.log10(ratio))},
-            ]
+            found.rows.extend(
+                [
+                    {**common, "metric": "predicted_mse", "split": split, "value": float(predicted[split][-1])},
+                    {**common, "metric": "log10_error", "split": split, "value": math.log10(ratio)},
+                    {**common, "metric": "abs_log10_error", "split": split, "value": abs(math.log10(ratio))},
+                ]
+            )
         for place, frequency in enumerate(bins):
             if about["encoding"] == "none":
                 continue  # its kernel has no frequencies for eigenvectors
@@ -209,16 +211,18 @@ def add_member(
                 predicted["residual"][:, place], rate * with_start
             )
             item = f"bin {frequency}"
-            found.rows += [
-                {**common, "metric": "decay_ratio", "item": item, "value": ratio},
-                {**common, "metric": "decay_error", "item": item, "value": abs(ratio - 1)},
-            ]
+            found.rows.extend(
+                [
+                    {**common, "metric": "decay_ratio", "item": item, "value": ratio},
+                    {**common, "metric": "decay_error", "item": item, "value": abs(ratio - 1)},
+                ]
+            )
 
 
 def regression_of(
     encoding: Mapping[str, Any], network: Mapping[str, Any], count: int, train: Tensor
 ) -> KernelRegression:
-    """Kernel regression in the place of a planned network, trained at some of `count` points and asked at the others."""
+    """Kernel regression in a planned network's place, trained at some of `count` points and asked at the others."""
     if network.get("initialisation") != "lecun":
         raise ValueError("theory of a line: its networks must start as the kernels assume, initialisation: lecun")
     made = built(encoding)
@@ -298,16 +302,25 @@ def best_amplitudes(inputs: Inputs) -> Found:
         ]
         own = float(predicted_test_error(amplitudes, ensemble, **setting, time=time))
         common = {"condition": condition, "alpha": alpha}
-        found.rows += [
-            {**common, "metric": "predicted_mse", "encoding": "power_law", "exponent": p, "value": error}
-            for p, error in zip(powers, predicted, strict=True)
-        ]
+        found.rows.extend(
+            [
+                {**common, "metric": "predicted_mse", "encoding": "power_law", "exponent": p, "value": error}
+                for p, error in zip(powers, predicted, strict=True)
+            ]
+        )
         best = best_exponent(powers, predicted)
-        found.rows += [
-            {**common, "metric": "predicted_mse", "encoding": "optimised", "value": own},
-            {**common, "metric": "best_exponent", "encoding": "power_law", "value": best},
-            {**common, "metric": "log10_over_best", "encoding": "optimised", "value": math.log10(own / min(predicted))},
-        ]
+        found.rows.extend(
+            [
+                {**common, "metric": "predicted_mse", "encoding": "optimised", "value": own},
+                {**common, "metric": "best_exponent", "encoding": "power_law", "value": best},
+                {
+                    **common,
+                    "metric": "log10_over_best",
+                    "encoding": "optimised",
+                    "value": math.log10(own / min(predicted)),
+                },
+            ]
+        )
         found.arrays[f"amplitudes/{condition}"] = amplitudes.numpy()
         found.arrays[f"errors/{condition}"] = np.array(errors)
         for name, chosen in (("optimised", amplitudes), ("inf", power_law_amplitudes(math.inf, frequencies))):
