@@ -31,6 +31,7 @@ class LineRegression(nn.Module):
     together = True
     keeps_start = True
     side_by_side_on_cpu = 10
+    keeps_weights = False
 
     def __init__(
         self, arrays: Mapping[str, Tensor], *, factor: Count = 2, bins: str = "", keeps_path: bool = False

@@ -94,14 +94,19 @@ def falloff(exponents: list[float], points: int, depth: int, width: int) -> Foun
 
 
 def without_encoding(points: int, depth: int, width: int) -> Found:
-    """Eigenvalues of the plain kernel at x - 1/2, as trained in one dimension."""
+    """Eigenvalues of the plain kernel at x - 1/2, as trained in one dimension, beside the basic kernel's condition."""
     places = half_open(points).double()[:, None] - 0.5
     eigenvalues = matrix_spectrum(kernel_matrix(places, places, depth=depth, width=width))
     condition = condition_number(eigenvalues)
     # Of a singular kernel, the number that rounding leaves.
     condition = condition if math.isfinite(condition) else 1 / (points * torch.finfo(torch.float64).eps)
+    one = torch.ones(1, dtype=torch.float64)
+    offsets = torch.arange(points, dtype=torch.float64) / points
+    basic = condition_number(circulant_spectrum(composed_row(one, one, offsets, depth=depth, width=width)))
     rows = [
         {"metric": "log10_condition", "encoding": "none", "value": math.log10(condition)},
+        {"metric": "log10_condition", "encoding": "basic", "value": math.log10(basic)},
+        {"metric": "log10_condition_over_basic", "encoding": "none", "value": math.log10(condition / basic)},
         {"metric": "largest_stable_rate", "encoding": "none", "value": largest_stable_rate(eigenvalues)},
     ]
     return Found(rows, {"eigenvalues/none": eigenvalues.numpy()})

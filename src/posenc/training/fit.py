@@ -93,7 +93,8 @@ def fit_combination(
             **(facts or {}),
             "precision": precision,
             "members": [found for _, found in members],
-            "parameters": sum(tensor.numel() for tensor in fitted.weights.values()) // (len(wanted) * count),
+            # None where the problem keeps no weights.
+            "parameters": sum(tensor.numel() for tensor in fitted.weights.values()) // (len(wanted) * count) or None,
             "fits": len(wanted) * count,
             "signals_at_once": min(at_once, len(wanted)),
             "diverged": len({(row["member"], row["signal"]) for row in fitted.values if row["status"] == "diverged"}),

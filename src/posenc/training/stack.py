@@ -83,6 +83,7 @@ def fit_stack(
             f"{row['name']}.{name}": tensor.cpu()
             for i, row in enumerate(rows)
             for name, tensor in (network.state_of(i) | trained_state(encoding)).items()
+            if keeps_weights(problem)
         },
     ).of_member(member, len(combination["members"]))
 
@@ -118,6 +119,11 @@ def remembered(ask: Callable[[Grid | Tensor], Tensor]) -> Callable[[Grid | Tenso
 def keeps_start(problem: Any) -> bool:
     """Whether what the networks give before the first update is kept, too."""
     return getattr(problem, "keeps_start", False)
+
+
+def keeps_weights(problem: Any) -> bool:
+    """Whether the trained weights are kept: of very many fits that nobody asks again they would fill the disk."""
+    return getattr(problem, "keeps_weights", True)
 
 
 def gathering(problem: Any) -> dict[str, nn.Module]:
