@@ -1,12 +1,15 @@
 """One dimension: functions, bumps, the encodings of the 1D studies and regression on a line."""
 
+import json
 import math
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from posenc.problems.score import Predict
+from safetensors.torch import load_file
 from torch import Tensor
 
 from posenc.encodings.basic import Basic
@@ -16,8 +19,11 @@ from posenc.encodings.sampled import Laplace, Uniform, UniformLog
 from posenc.encodings.weighted import WeightedFourier
 from posenc.problems.grid import Grid
 from posenc.problems.line import LineRegression
+from posenc.problems.score import Predict, Score
 from posenc.signals import bumps, functions
 from posenc.signals.pictures import SignalError
+from posenc.signals.stored import write_signals
+from posenc.training.fit import fit_combination
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -262,3 +268,83 @@ def test_the_path_is_kept_where_asked_for_and_survives_being_saved() -> None:
     assert other.path == []
     assert not list(line.parameters())
     assert "path" not in problem(factor=2).shown(told(second))
+
+
+# Fits
+
+
+def fitted(folder: Path, encoding: dict[str, object], checkpoint: Path | None = None, **more: str) -> Path:
+    """The folder of a small combination's outputs: three functions, 20 updates, scored every 5."""
+    folder.mkdir()
+    entries = functions.propose(SimpleNamespace(alpha=[1.0], report=3, tuning=0), None).report
+    rows = [{**entry, "set": "report"} for entry in entries]
+    values = np.stack([functions.load_signal(entry, {"size": 32, "signals": rows}).arrays["values"] for entry in rows])
+    write_signals({"values": values}, rows, folder / "signals.npz", folder / "signals.json")  # type: ignore[arg-type]
+    combination = {
+        "members": [encoding],
+        "network": {"use": "posenc.networks.mlp:MLP", "depth": 3, "width": 16, "initialisation": "lecun"},
+        "problem": {"use": "posenc.problems.line:LineRegression", "factor": 4, "bins": "1", "keeps_path": True},
+        "training": {"steps": 20, "learning_rate": 1e-2, "optimizer": "sgd", "log_every": 5, "precision": "float32"},
+        "seed": 0,
+        "sets": ["report"],
+    }
+    signals = {"values": str(folder / "signals.npz"), "rows": str(folder / "signals.json"), **more}
+    names = {"values": "values.csv", "arrays": "arrays.npz", "weights": "weights.safetensors", "provenance": "p.json"}
+    outputs = {name: str(folder / file) for name, file in names.items()}
+    saving = {"path": str(checkpoint), "code": "c", "seconds": 0.0} if checkpoint else None
+    fit_combination(combination, signals, outputs, device="cpu", checkpoint=saving)
+    return folder
+
+
+POWER_LAW = {"use": "posenc.encodings.power_law:PowerLaw", "exponent": 1.0, "features": 8}
+
+
+def test_a_fit_keeps_start_path_and_end_of_every_signal_and_no_weights(tmp_path: Path) -> None:
+    folder = fitted(tmp_path / "fit", POWER_LAW)
+    arrays = np.load(folder / "arrays.npz")
+    for index in range(3):
+        name = f"alpha_1_draw_00{index}"
+        assert arrays[f"{name}/start"].shape == arrays[name].shape == (32,)
+        assert arrays[f"{name}/path"].shape == (5, 32)  # after updates 1, 6, 11, 16 and 20
+        assert np.array_equal(arrays[f"{name}/path"][-1], arrays[name])
+        assert not np.allclose(arrays[f"{name}/start"], arrays[name])
+    facts = json.loads((folder / "p.json").read_text())
+    assert (facts["signals_at_once"], facts["parameters"]) == (3, None)
+    assert set(load_file(folder / "weights.safetensors")) == {"encoding.B", "encoding.a"}
+
+
+def test_signals_side_by_side_are_fitted_as_each_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = np.load(fitted(tmp_path / "together", POWER_LAW) / "arrays.npz")
+    monkeypatch.setattr(LineRegression, "side_by_side_on_cpu", 1)
+    alone = np.load(fitted(tmp_path / "alone", POWER_LAW) / "arrays.npz")
+    assert set(together.files) == set(alone.files)
+    for name in alone.files:
+        np.testing.assert_allclose(together[name], alone[name], atol=1e-5)
+
+
+def test_a_killed_fit_goes_on_with_the_path_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = fitted(tmp_path / "whole", POWER_LAW, tmp_path / "one.safetensors")
+    scores = LineRegression.scores
+
+    def killed(self: LineRegression, predict: Predict, last: bool) -> Iterator[Score]:
+        if len(self.path) == 3:
+            raise KeyboardInterrupt
+        yield from scores(self, predict, last)
+
+    monkeypatch.setattr(LineRegression, "scores", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tmp_path / "killed", POWER_LAW, tmp_path / "two.safetensors")
+    monkeypatch.setattr(LineRegression, "scores", scores)
+    (tmp_path / "killed").rename(tmp_path / "left_behind")
+    resumed = fitted(tmp_path / "killed", POWER_LAW, tmp_path / "two.safetensors")
+    assert json.loads((resumed / "p.json").read_text())["resumed"]
+    assert (resumed / "arrays.npz").read_bytes() == (whole / "arrays.npz").read_bytes()
+    assert (resumed / "values.csv").read_text() == (whole / "values.csv").read_text()
+
+
+def test_an_encoding_from_theory_is_made_from_the_studys_arrays(tmp_path: Path) -> None:
+    np.savez(tmp_path / "study.npz", **{"amplitudes/alpha=1": np.array([2.0, 1.0, 0.5])})
+    encoding = {"use": "posenc.encodings.optimised:Optimised", "alpha": 1.0}
+    folder = fitted(tmp_path / "fit", encoding, theory=str(tmp_path / "study.npz"))
+    kept = load_file(folder / "weights.safetensors")
+    torch.testing.assert_close(kept["encoding.a"], torch.tensor([2.0, 1.0, 0.5]) / math.sqrt(5.25))

@@ -49,10 +49,18 @@ def readings(published: Mapping[str, Any]) -> str:
     """What was read off the paper's figure, in one sentence."""
     groups = {name: found for name, found in published.items() if isinstance(found, Mapping)}
     told = "; ".join(
-        f"{name.replace('_', ' ')}: {', '.join(f'{key} {value}' for key, value in found.items() if value is not None)}"
+        f"{spelled(name)} {', '.join(f'{value:.3g} ({spelled(key)})' for key, value in found.items())}"
         for name, found in groups.items()
     )
     return f"Published readings ({published['source']}; about 3 % uncertain), {published['unit']}: {told}."
+
+
+def spelled(key: str) -> str:
+    """A key of published.yaml in words: p_0.5 is p = 0.5, alpha_1 is α = 1."""
+    name, _, value = key.rpartition("_")
+    if name in ("p", "alpha", "depth"):
+        return f"{name.replace('alpha', 'α')} = {value.replace('inf', '∞')}"
+    return key.replace("_", " ").replace("at p 0", "at p = 0")
 
 
 # Kernels
@@ -90,7 +98,7 @@ def figure_2(material: Material) -> Figure:
             axes.set_title(f"({letter}) composed {'kernel' if panel == 'kernel' else 'spectrum'}")
             axes.set_xlabel("x - x'" if panel == "kernel" else "frequency (cycles per unit length)")
         panels[3].set_yscale("log")
-        panels[2].legend(ncols=2, fontsize=style.SMALL)
+        panels[2].legend(loc="upper left", fontsize=style.SMALL)
     return Figure(figure, plotted, [readings(material.published["figure_2"])])
 
 
