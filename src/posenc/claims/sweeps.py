@@ -7,7 +7,7 @@ A source with a diverged fit is left out and counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -91,51 +91,37 @@ def excess_of_best(records: Records, *, experiment: str, best: Where, than: Wher
 
     Above 0 the best is no worse than `than`, up to so many deviations.
     """
-    rows = final_rows(records, experiment, best)
-    rows = rows[rows["sigma"].notna()]
-    sides = {
-        f"{name} {sigma:g}": {**best, "encoding": name, "sigma": sigma}
-        for name, sigma in rows[["encoding", "sigma"]].drop_duplicates().itertuples(index=False)
-    }
-    if not sides:
-        raise NoRecordsError(f"{experiment} has no sweep of sigma")
-    table = _table(records, experiment, {"than": than, **sides})
-    compared = 10 ** table.by_source["than"]
-    limit = np.log10(compared.mean() + deviations * compared.std(ddof=1))
-    return table.evidence((limit - table.by_source[_best(table.by_source[list(sides)])]).to_numpy())
+    sparse, _ = _by_bandwidth(records, experiment, best)
+    compared = _table(records, experiment, {"than": than})
+    errors = 10 ** compared.by_source["than"]
+    limit = np.log10(errors.mean() + deviations * errors.std(ddof=1))
+    values = limit - sparse.by_source[_best(sparse.by_source)]
+    return Evidence((values.to_numpy(),), sparse.fits + compared.fits, sparse.lost + compared.lost, ())
 
 
 # Curves over a scale
 
 
 def rise_from_best(records: Records, *, experiment: str, where: Where, end: str) -> Evidence:
-    """log10 of the value at the smallest (`end: first`) or largest sigma (`last`) over that at the best one.
+    """log10 of the value at the smallest (`end: first`) or largest scale (`last`) over that at the best one.
 
-    The mean over encodings, each with its own best sigma.
+    A scale is the bandwidth, whichever encoding it belongs to.
     """
     if end not in ("first", "last"):
         raise ClaimError(f"arguments of rise_from_best: end is {end!r}, expected first or last")
-    tables = _by_encoding(records, experiment, where)
-    place = 0 if end == "first" else -1
-    rises = [table.by_source.iloc[:, place] - table.by_source[_best(table.by_source)] for table in tables]
-    return _mean_of(tables, rises)
+    table, _ = _by_bandwidth(records, experiment, where)
+    values = table.by_source
+    return table.evidence((values.iloc[:, 0 if end == "first" else -1] - values[_best(values)]).to_numpy())
 
 
-def rank_correlation_with_sigma(records: Records, *, experiment: str, where: Where, from_best: bool) -> Evidence:
-    """Spearman's correlation of value and sigma, the mean over encodings; `from_best`: from the best sigma on."""
-    tables = _by_encoding(records, experiment, where)
-    found = []
-    for table in tables:
-        values = table.by_source
-        if from_best:
-            values = values.iloc[:, list(values).index(_best(values)) :]
-        if values.shape[1] < 3:
-            continue
-        ranks = [stats.spearmanr(values.columns.to_numpy(dtype=float), row).statistic for row in values.to_numpy()]
-        found.append(pd.Series(ranks, index=values.index))
-    if not found:
-        raise NoRecordsError(f"{experiment}: no encoding has three values of sigma to correlate")
-    return _mean_of(tables, found)
+def rank_correlation_with_scale(records: Records, *, experiment: str, where: Where, from_best: bool) -> Evidence:
+    """Spearman's correlation of value and bandwidth over all encodings; `from_best`: from the best scale on."""
+    table, bandwidths = _by_bandwidth(records, experiment, where)
+    first = list(table.by_source).index(_best(table.by_source)) if from_best else 0
+    values = table.by_source.to_numpy()[:, first:]
+    if values.shape[1] < 3:
+        raise NoRecordsError(f"{experiment} has {values.shape[1]} scales to correlate; at least three are needed")
+    return table.evidence(np.array([stats.spearmanr(bandwidths[first:], row).statistic for row in values]))
 
 
 def share_explained_by_encoding(records: Records, *, experiment: str, where: Where) -> Evidence:
@@ -200,7 +186,7 @@ STATISTICS: dict[str, Callable[..., Evidence]] = {
     "best_level_difference": best_level_difference,
     "excess_of_best": excess_of_best,
     "rise_from_best": rise_from_best,
-    "rank_correlation_with_sigma": rank_correlation_with_sigma,
+    "rank_correlation_with_scale": rank_correlation_with_scale,
     "share_explained_by_encoding": share_explained_by_encoding,
     "log_range_over_signals": log_range_over_signals,
 }
@@ -257,21 +243,18 @@ def _column(records: Records, experiment: str, name: str) -> str:
     return name
 
 
-def _by_encoding(records: Records, experiment: str, where: Where) -> list[_Table]:
+def _by_bandwidth(records: Records, experiment: str, where: Where) -> tuple[_Table, np.ndarray]:
+    """A side per encoding and sigma, by rising bandwidth (of several seeds their mean), and the bandwidths."""
     rows = final_rows(records, experiment, where)
-    names = sorted(rows.loc[rows["sigma"].notna(), "encoding"].unique())
-    if not names:
+    sweep = rows[rows["sigma"].notna()].groupby(["encoding", "sigma"])["bandwidth"].mean().sort_values(kind="stable")
+    if sweep.empty:
         raise NoRecordsError(f"{experiment} has no sweep of sigma")
-    return [_swept(records, experiment, {**where, "encoding": name}, "sigma") for name in names]
+    sides: dict[Any, Where] = {
+        f"{name} {sigma:g}": {**where, "encoding": name, "sigma": sigma} for name, sigma in sweep.index
+    }
+    return _table(records, experiment, sides), sweep.to_numpy()
 
 
 def _best(by_source: pd.DataFrame) -> Any:
     """The side with the lowest mean over sources."""
     return by_source.mean().idxmin()
-
-
-def _mean_of(tables: Sequence[_Table], values: Sequence[pd.Series]) -> Evidence:
-    together = pd.concat(list(values), axis=1).dropna()
-    return Evidence(
-        (together.mean(axis=1).to_numpy(),), sum(table.fits for table in tables), max(t.lost for t in tables), ()
-    )

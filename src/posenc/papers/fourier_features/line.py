@@ -24,6 +24,7 @@ FAMILIES = ["gaussian", "uniform", "uniform_log", "laplace"]
 # The authors' best power of dense features for each alpha (Figure 4).
 DENSE_EXPONENTS = {0.5: 0.4, 1.0: 0.75, 1.5: 1.5}
 INFINITE_AT = 2.5  # where Figure 5 has the infinite exponent on its axis
+SMALLEST_SHOWN = 1e-6  # of errors over time: theory goes on to the smallest numbers there are
 OBSERVED, PREDICTED, CONSTRUCTED = "network", "kernel regression from the start", "published construction"
 LINES: dict[str, Any] = {
     OBSERVED: {"linestyle": "-", "linewidth": 1.2},
@@ -171,6 +172,7 @@ def dynamics(material: Material, wanted: Sequence[float], published: Mapping[str
                 for name, line in plotted[(plotted["quantity"] == quantity) & (plotted["kind"] == kind)].groupby("p"):
                     axes.plot(line["time"], line["value"], color=colours[str(name)], **look)
             axes.set(title=title, yscale="log", xlabel="learning rate × updates")
+            axes.set_ylim(bottom=max(axes.get_ylim()[0], SMALLEST_SHOWN))
             axes.set_ylabel("|FFT|" if quantity.startswith("residual") else "mean squared error")
         for axes in panels[1 + len(titles) :]:
             axes.set_visible(False)
@@ -259,12 +261,13 @@ def scales(material: Material, splits: list[str], published: Mapping[str, Any]) 
                 axes.set_title(condition.replace("alpha=", "α = "))
             line_of_panels[0].set_ylabel(f"{split} mean squared error")
         for axes in panels[-1]:
-            axes.set_xlabel("root mean square of b (cycles per unit)")
+            axes.set_xlabel("RMS of b (cycles per unit)")
         key = dict(zip(*panels[0, 0].get_legend_handles_labels()[::-1], strict=True))
         figure.legend(handles=key.values(), labels=key.keys(), loc="outside upper center", ncols=5)
     notes = [
-        "A point per draw of frequencies; the mean is one of logarithms over the report signals. Dense: all whole "
-        "frequencies, amplitudes 1 / b^p, p = 0.4, 0.75, 1.5 for α = 0.5, 1, 1.5, as the authors picked them.",
+        "A point per draw of frequencies; RMS is the root mean square about zero. Means over the report signals are "
+        "means of logarithms. Dense: all whole frequencies, amplitudes 1 / b^p, p = 0.4, 0.75, 1.5 for α = 0.5, 1, 1.5, "
+        "as the authors picked them.",
         readings(published),
     ]
     return Figure(figure, plotted, notes + diverged_note(records))
@@ -343,7 +346,7 @@ def figure_5(material: Material) -> Figure:
             axes.set_xticks([0, 0.5, 1, 1.5, 2, INFINITE_AT], ["0", "0.5", "1", "1.5", "2", "∞"])
         sweeps[0].set_title("(b) networks")
         sweeps[1].set_title("(c) kernel regression")
-        sweeps[0].legend(handles=powers_key(), fontsize=style.SMALL)
+        figure.legend(handles=powers_key(), loc="outside upper center", ncols=3)
     count = trained.loc[trained["encoding"] == "power_law", "n"].max()
     notes = [
         f"(b): networks on {count} report signals per α. (c): the same training predicted from outputs of zero, for "
