@@ -54,7 +54,8 @@ def collect_records(
         frames.append(read_values(path).merge(members, how="left", on="member").assign(**common, **of_all, **measured))
     records = join_rows(pd.concat(frames, ignore_index=True), json.loads(Path(rows).read_text()))
     records["final"] = is_final(records, settings["report_step"])
-    records["chosen"] = is_chosen(records, *settings["chosen_by"])
+    # Of a sweep that is only shown, every sigma stands for itself.
+    records["chosen"] = is_chosen(records, *settings["chosen_by"]) if settings["chosen_by"] else True
     write_records(records, records_path)
     write_json(summary_path, summary(common, facts))
 

@@ -23,6 +23,9 @@ from posenc.claims.model import ClaimError, among
 
 FIT = ["source", "signal", "item", "replicate", "seed"]
 TARGET_BELOW_BEST = 1.0  # dB
+# Arguments that say which records are meant.
+CONDITIONS = {"where", "first", "second", "larger", "smaller", "best", "than"}
+ALONG_AXES = (0.0, 90.0, 180.0)  # degrees
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,9 @@ def evidence_for(statistic: str, records: Records, arguments: Mapping[str, Any])
     except TypeError as error:
         raise ClaimError(f"arguments of {statistic}: {error}") from None
     for name, value in arguments.items():
-        if wants_mapping(function, name) and not isinstance(value, Mapping):
+        if name in CONDITIONS and not isinstance(value, Mapping):
             raise ClaimError(f"arguments of {statistic}: {name} is {value!r}, expected a mapping {{name: value}}")
     return function(records, **arguments)
-
-
-def wants_mapping(function: Callable[..., Evidence], argument: str) -> bool:
-    """Whether an argument of a statistic narrows records by columns."""
-    return inspect.signature(function).parameters[argument].annotation == "Where"
 
 
 def paired_difference(records: Records, *, experiment: str, where: Where, first: Where, second: Where) -> Evidence:
@@ -70,6 +68,48 @@ def difference_of_gains(records: Records, *, larger: Where, smaller: Where) -> E
         diverged=sum(gain.diverged for gain in gains),
         notes=tuple(note for gain in gains for note in gain.notes),
     )
+
+
+def paired_difference_in_sweep(
+    records: Records, *, experiment: str, where: Where, first: Where, second: Where, place: int
+) -> Evidence:
+    """As `paired_difference`, at one sigma of a sweep: 0 is the smallest. Its value depends on the preset."""
+    sweep = sorted(_selection(records, experiment, {**where, **first})["sigma"].dropna().unique())
+    if place >= len(sweep):
+        raise NoRecordsError(f"{experiment} has {len(sweep)} sigmas; place {place} is not among them")
+    at = {**where, "sigma": sweep[place]}
+    return paired_difference(records, experiment=experiment, where=at, first=first, second=second)
+
+
+def paired_difference_by_angle(
+    records: Records, *, experiment: str, where: Where, first: Where, second: Where, angles: str
+) -> Evidence:
+    """First less second, wave by wave, over the waves `along` the axes or `off` them; conditions are degrees."""
+    scores = _scores(records, experiment, {"first": {**where, **first}, "second": {**where, **second}})
+    chosen = scores.by_source[_along_axes(records, experiment, scores) == (angles == "along")]
+    return _evidence(scores, (chosen["first"] - chosen["second"]).to_numpy())
+
+
+def along_axes_less_off(records: Records, *, experiment: str, where: Where) -> Evidence:
+    """Mean over the waves along the axes less the mean over the others; conditions are degrees."""
+    scores = _scores(records, experiment, {"all": where})
+    along = _along_axes(records, experiment, scores)
+    values = scores.by_source["all"].to_numpy()
+    return Evidence((values[along], values[~along]), scores.pairs, scores.diverged, scores.notes)
+
+
+def off_axes_less_along(records: Records, *, experiment: str, where: Where) -> Evidence:
+    """`along_axes_less_off` with the other sign."""
+    found = along_axes_less_off(records, experiment=experiment, where=where)
+    return Evidence(found.samples[::-1], found.pairs, found.diverged, found.notes)
+
+
+def _along_axes(records: Records, experiment: str, scores: Scores) -> NDArray[np.bool_]:
+    """For each source whether its wave runs along an axis."""
+    frame = records[experiment]
+    assert frame is not None  # there are scores of it
+    angle = frame.drop_duplicates("source").set_index("source")["condition"].astype(float)
+    return angle[scores.by_source.index].isin(ALONG_AXES).to_numpy()
 
 
 def features_saved_by_depth(records: Records, *, experiment: str, where: Where) -> Evidence:
@@ -121,6 +161,10 @@ def octaves_needed(octaves: NDArray[np.float64], scores: NDArray[np.float64], ta
 STATISTICS: dict[str, Callable[..., Evidence]] = {
     "paired_difference": paired_difference,
     "difference_of_gains": difference_of_gains,
+    "paired_difference_in_sweep": paired_difference_in_sweep,
+    "paired_difference_by_angle": paired_difference_by_angle,
+    "along_axes_less_off": along_axes_less_off,
+    "off_axes_less_along": off_axes_less_along,
     "features_saved_by_depth": features_saved_by_depth,
     "gap_shrinks": gap_shrinks,
     **sweeps.STATISTICS,

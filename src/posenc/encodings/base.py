@@ -35,6 +35,10 @@ class Encoding(nn.Module):
         """Frequencies `(m, d)` in cycles per unit length, or None where the encoding has none."""
         return None
 
+    def drift(self) -> Tensor | None:
+        """How far training has moved the frequencies, relative to their start; None where they stay."""
+        return None
+
     def bandwidth(self) -> float | None:
         """Root-mean-square frequency per axis, in cycles per unit length; the same as sigma for Gaussian features."""
         frequencies = self.frequencies()
@@ -70,10 +74,14 @@ class FourierEncoding(Encoding):
         return [torch.cat([found, found + len(self.B)]) for found in rows]
 
     def forward(self, coordinates: Tensor) -> Tensor:
-        dtype = torch.promote_types(coordinates.dtype, torch.float32)
-        # Summed axis by axis: autocast and TF32 would reach into a matrix product.
-        axes = zip(coordinates.to(dtype).unbind(-1), self.B.to(dtype).unbind(-1), strict=True)
-        turns = functools.reduce(torch.add, (coordinate[..., None] * frequency for coordinate, frequency in axes))
-        phases = (2 * math.pi) * turns
+        phases = (2 * math.pi) * phase_turns(coordinates, self.B)
         features = torch.cat([phases.sin(), phases.cos()], dim=-1)
         return features if self.amplitude == 1.0 else features * self.amplitude
+
+
+def phase_turns(coordinates: Tensor, frequencies: Tensor) -> Tensor:
+    """B v, in turns: coordinates `(..., d)` and frequencies `(m, d)` to `(..., m)`, in float32 at least."""
+    dtype = torch.promote_types(coordinates.dtype, torch.float32)
+    # Summed axis by axis: autocast and TF32 would reach into a matrix product.
+    axes = zip(coordinates.to(dtype).unbind(-1), frequencies.to(dtype).unbind(-1), strict=True)
+    return functools.reduce(torch.add, (coordinate[..., None] * frequency for coordinate, frequency in axes))

@@ -17,6 +17,11 @@ def as_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
+def one_or_more(kind: Any) -> BeforeValidator:
+    """`as_list`, said in the schema, too."""
+    return BeforeValidator(as_list, json_schema_input_type=kind | list[kind])
+
+
 def as_scales(value: Any) -> Any:
     """A plain value or list of scales is absolute."""
     return value if isinstance(value, dict) else {"absolute": as_list(value)}
@@ -58,13 +63,13 @@ class Signals(Model):
     shrink: Count = Field(1, description="average this many pixels of the source into one, per axis, before use")
     tuning: Annotated[int, Field(ge=0)] = Field(description="how many signals choose sigma")
     report: Count = Field(description="how many other signals are reported on")
-    radii: Annotated[list[Count], BeforeValidator(as_list)] | None = Field(
+    radii: Annotated[list[Count], one_or_more(Count)] | None = Field(
         None, description="of `sinusoids`: cycles per unit length"
     )
     angles: Annotated[int, Field(ge=2)] | None = Field(
         None, description="of `sinusoids`: how many directions, from 0 to 180 degrees"
     )
-    alpha: Annotated[list[Positive], BeforeValidator(as_list)] | None = Field(
+    alpha: Annotated[list[Positive], one_or_more(Positive)] | None = Field(
         None, description="of `functions`: exponents by which their spectra fall; tuning and report count for each"
     )
     band_limited: bool | None = Field(
@@ -166,6 +171,9 @@ NetworkGrids = grids_model("networks", trains=False)
 ProblemChoice = choice_model("problems")
 
 
+Seed = Annotated[int, Field(ge=0)]
+
+
 class Experiment(Model):
     """One grid of combinations: every encoding x sigma x network x seed, fitted to the same signals."""
 
@@ -184,7 +192,7 @@ class Experiment(Model):
     stacked: list[str] = Field(
         [], description="parameters of encodings whose values one job takes all: for fits of a second or less"
     )
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), BeforeValidator(as_list)] = Field(
+    seeds: Annotated[list[Seed], Field(min_length=1), one_or_more(Seed)] = Field(
         description="each seed draws its own random features and initial weights"
     )
 

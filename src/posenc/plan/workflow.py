@@ -106,12 +106,13 @@ class Plan:
 
     def collect_settings(self, experiment: str) -> dict[str, Any]:
         """What `collect` joins to the values of an experiment's fits, in the order of `fits`."""
+        problem, _ = chosen_problem(self.experiments[experiment])
         return {
             "paper": self.paper_of[experiment],
             "experiment": experiment,
             "preset": self.preset,
             "report_step": self.experiments[experiment].training.report_step,
-            "chosen_by": list(chosen_problem(self.experiments[experiment])[0].attributes["chosen_by"]),
+            "chosen_by": list(problem.attributes["chosen_by"]) if self.experiments[experiment].choose_sigma else None,
             "combinations": [
                 {"combination": label, **found.settings, "members": found.members}
                 for label, found in self.combinations[experiment].items()

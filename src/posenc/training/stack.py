@@ -67,6 +67,8 @@ def fit_stack(
             records.add("loss", "train", step, losses)
             for score in problem.scores(remembered(ask) if last else ask, last):
                 records.add(score.metric, score.split, step, score.values, score.item, score.set)
+            if (drift := encoding.drift()) is not None:
+                records.add("drift", "encoding", step, drift.expand(len(rows)))
             records.report(step, schedule.steps)
         progress.offer(model, optimizer, records, step)
 

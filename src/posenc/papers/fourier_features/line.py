@@ -266,8 +266,8 @@ def scales(material: Material, splits: list[str], published: Mapping[str, Any]) 
         figure.legend(handles=key.values(), labels=key.keys(), loc="outside upper center", ncols=5)
     notes = [
         "A point per draw of frequencies; RMS is the root mean square about zero. Means over the report signals are "
-        "means of logarithms. Dense: all whole frequencies, amplitudes 1 / b^p, p = 0.4, 0.75, 1.5 for α = 0.5, 1, 1.5, "
-        "as the authors picked them.",
+        "means of logarithms. Dense: all whole frequencies with amplitudes 1 / b^p, p = 0.4, 0.75, 1.5 for α = 0.5, 1, "
+        "1.5, as the authors picked them.",
         readings(published),
     ]
     return Figure(figure, plotted, notes + diverged_note(records))
