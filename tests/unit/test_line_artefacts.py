@@ -196,6 +196,19 @@ def test_figures_4_and_13_have_a_point_per_draw_and_the_mean_of_logarithms(made_
     assert (point["mse"].item(), point["bandwidth"].item(), point["n"].item()) == (pytest.approx(1e-2), 16, 2)
 
 
+@pytest.mark.parametrize("sigma", [0.3, 1.0, 80.0])
+def test_the_deviation_of_each_law_is_that_of_draws(sigma: float) -> None:
+    rng = np.random.default_rng(0)
+    draws = {
+        "gaussian": sigma * rng.normal(size=200_000), "uniform": sigma * rng.random(200_000),
+        "uniform_log": sigma ** rng.random(200_000), "laplace": sigma * rng.laplace(size=200_000),
+    }  # fmt: skip
+    assert set(draws) == set(line.FAMILIES)
+    for family, drawn in draws.items():
+        assert line.std_of_law(family, sigma) == pytest.approx(drawn.std(), rel=0.02, abs=1e-9)
+    assert math.isnan(line.std_of_law("power_law", math.nan))
+
+
 def test_dense_lines_take_the_exponent_of_their_alpha(made_up: Material) -> None:
     figure = line.figure_4(made_up).figure
     for axes, (alpha, p) in zip(figure.axes, ((0, 0.4), (1, 0.75), (2, 1.5)), strict=True):

@@ -241,6 +241,7 @@ def scales(material: Material, splits: list[str], published: Mapping[str, Any]) 
     rows = rows[rows["split"].isin(splits)]
     by = ["condition", "split", "encoding", "sigma", "exponent", "seed"]
     plotted = mean_errors(rows, by, bandwidth=("bandwidth", "first"))
+    plotted["std_of_law"] = [std_of_law(*pair) for pair in zip(plotted["encoding"], plotted["sigma"], strict=True)]
     alphas = sorted(plotted["condition"].unique(), key=alpha_of)
     colours = dict(zip(FAMILIES, (style.ENCODING_COLOURS["gaussian"], *spare_colours(3)), strict=True))
     with style.applied():
@@ -265,12 +266,20 @@ def scales(material: Material, splits: list[str], published: Mapping[str, Any]) 
         key = dict(zip(*panels[0, 0].get_legend_handles_labels()[::-1], strict=True))
         figure.legend(handles=key.values(), labels=key.keys(), loc="outside upper center", ncols=5)
     notes = [
-        "A point per draw of frequencies; RMS is the root mean square about zero. Means over the report signals are "
-        "means of logarithms. Dense: all whole frequencies with amplitudes 1 / b^p, p = 0.4, 0.75, 1.5 for α = 0.5, 1, "
-        "1.5, as the authors picked them.",
+        "A point per draw of frequencies; RMS is the root mean square about zero, beside which the figure's numbers have "
+        "the law's standard deviation. Means over the report signals are means of logarithms. Dense: all whole "
+        "frequencies with amplitudes 1 / b^p, p = 0.4, 0.75, 1.5 for α = 0.5, 1, 1.5, as the authors picked them.",
         readings(published),
     ]
     return Figure(figure, plotted, notes + diverged_note(records))
+
+
+def std_of_law(family: str, sigma: float) -> float:
+    """Standard deviation about the mean of what frequencies are drawn from; the paper's axis is about zero."""
+    if family == "uniform_log" and sigma > 0 and sigma != 1:
+        mean = (sigma - 1) / math.log(sigma)
+        return math.sqrt((sigma**2 - 1) / (2 * math.log(sigma)) - mean**2)
+    return sigma * {"gaussian": 1.0, "uniform": 12**-0.5, "laplace": 2**0.5, "uniform_log": 0.0}.get(family, math.nan)
 
 
 def own_exponent(condition: str) -> float:
