@@ -266,8 +266,8 @@ def scales(material: Material, splits: list[str], published: Mapping[str, Any]) 
         key = dict(zip(*panels[0, 0].get_legend_handles_labels()[::-1], strict=True))
         figure.legend(handles=key.values(), labels=key.keys(), loc="outside upper center", ncols=5)
     notes = [
-        "A point per draw of frequencies; RMS is the root mean square about zero, beside which the figure's numbers have "
-        "the law's standard deviation. Means over the report signals are means of logarithms. Dense: all whole "
+        "A point per draw of frequencies; RMS is the root mean square about zero; the CSV has each "
+        "law's standard deviation, too. Means over the report signals are means of logarithms. Dense: all whole "
         "frequencies with amplitudes 1 / b^p, p = 0.4, 0.75, 1.5 for α = 0.5, 1, 1.5, as the authors picked them.",
         readings(published),
     ]
