@@ -77,6 +77,15 @@ class Signals(Model):
         None, description="of `shapes`: points that training draws from; no point comes twice where there are enough"
     )
     test: Count | None = Field(None, description="of `shapes`: points that each score counts")
+    alpha: Annotated[list[Positive], one_or_more(Positive)] | None = Field(
+        None, description="of `functions`: exponents by which their spectra fall; tuning and report count for each"
+    )
+    band_limited: bool | None = Field(
+        None, description="of `functions`: whether frequencies from a quarter of the points on are left out"
+    )
+    scaled: Literal["each", "jointly"] | None = Field(
+        None, description="of `functions`: stretched to [-0.5, 0.5] each, or all of an alpha together"
+    )
 
 
 class TrainingOverride(Model):

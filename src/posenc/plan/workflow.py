@@ -154,6 +154,10 @@ class Plan:
                 ]
                 for experiment in study.fits
             },
+            "plans": {
+                experiment: [found.spec for found in self.combinations[experiment].values()]
+                for experiment in study.plans
+            },
         }
 
     def study_digest(self, name: str) -> str:
