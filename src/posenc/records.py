@@ -109,7 +109,7 @@ def is_chosen(records: pd.DataFrame, metric: str, split: str) -> pd.Series:
     """
     described = list(records.columns[: list(records.columns).index("signal")])
     settings = [column for column in described if column not in NOT_COMPARED]
-    groups = records[settings].astype("string").fillna("").agg("|".join, axis=1)
+    groups = records.groupby(settings, dropna=False, sort=False).ngroup()
     sigma = records["sigma"].fillna(0.0)
     tuning = (
         records["final"] & (records["set"] == "tuning") & (records["split"] == split) & (records["metric"] == metric)

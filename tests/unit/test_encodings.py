@@ -261,7 +261,7 @@ def test_code_variant_runs_from_zero_to_the_published_end_values(sigma: float, h
 
 @given(sigma=st.floats(0.5, 10), count=st.integers(2, 128))
 @settings(max_examples=50, deadline=None)
-def test_frequencies_equal_the_formulas_of_the_ledger(sigma: float, count: int) -> None:
+def test_frequencies_equal_the_formulas_of_the_paper_and_code(sigma: float, count: int) -> None:
     formulas = {
         "code": 2 ** np.linspace(0, sigma, count) - 1,
         "table_2": 2 ** (sigma * np.linspace(0, 1, count)),

@@ -12,13 +12,14 @@ from project import ROOT
 from posenc.plan.digests import closure, module_path
 from posenc.plan.registry import PACKAGE, parts
 
-LEAVES = {"parameters", "files", "gpus"}  # facts and file formats that every room may use
+LEAVES = {"parameters", "files", "gpus", "pool"}  # facts and file formats that every room may use
 SUBJECTS = {"problems", "networks", "encodings", "signals"}
 # Which other rooms a room may import from; `posenc.<room>` is a package or a module.
 MAY_IMPORT = {
     "parameters": set(),
     "files": set(),
     "gpus": set(),
+    "pool": set(),
     "jobs": set(),
     "records": set(),
     "encodings": set(),
@@ -48,6 +49,7 @@ NEVER = {
     "reporting": HEAVY,
     "jobs": HEAVY,
     "gpus": HEAVY,
+    "pool": HEAVY,
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

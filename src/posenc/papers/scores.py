@@ -55,7 +55,14 @@ def is_of_diverged_fit(records: pd.DataFrame) -> pd.Series:
 
 def psnr_rows(records: pd.DataFrame, splits: Iterable[str], sets: Iterable[str] = ("report",)) -> pd.DataFrame:
     """The PSNR rows of these splits and sets, at every step, without the fits that diverged."""
-    wanted = (records["metric"] == "psnr") & records["split"].isin(splits) & records["set"].isin(sets)
+    return metric_rows(records, "psnr", splits, sets)
+
+
+def metric_rows(
+    records: pd.DataFrame, metric: str, splits: Iterable[str], sets: Iterable[str] = ("report",)
+) -> pd.DataFrame:
+    """As `psnr_rows`, of any metric."""
+    wanted = (records["metric"] == metric) & records["split"].isin(splits) & records["set"].isin(sets)
     return records[wanted & ~is_of_diverged_fit(records)]
 
 

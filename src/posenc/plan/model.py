@@ -73,6 +73,19 @@ class Signals(Model):
     train_views: Count | None = Field(None, description="of `scenes`: views that are learnt from")
     tuning_views: Count | None = Field(None, description="of `scenes`: views that choose sigma")
     report_views: Count | None = Field(None, description="of `scenes`: views that are reported on")
+    pool: Annotated[int, Field(ge=8, multiple_of=8)] | None = Field(
+        None, description="of `shapes`: points that training draws from; no point comes twice where there are enough"
+    )
+    test: Count | None = Field(None, description="of `shapes`: points that each score counts")
+    alpha: Annotated[list[Positive], one_or_more(Positive)] | None = Field(
+        None, description="of `functions`: exponents by which their spectra fall; tuning and report count for each"
+    )
+    band_limited: bool | None = Field(
+        None, description="of `functions`: whether frequencies from a quarter of the points on are left out"
+    )
+    scaled: Literal["each", "jointly"] | None = Field(
+        None, description="of `functions`: stretched to [-0.5, 0.5] each, or all of an alpha together"
+    )
 
 
 class TrainingOverride(Model):
@@ -224,6 +237,13 @@ class Experiment(Model):
                     f"networks.{network} takes the encoding {only} alone, not {', '.join(others)}; give it"
                     " an experiment of its own"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def enough_points(self) -> "Experiment":
+        batch, pool = chosen_problem(self)[1].get("batch"), self.signals.pool
+        if batch and pool and batch > pool:
+            raise ValueError(f"problem: a batch of {batch} points must be at most signals.pool = {pool}")
         return self
 
     @model_validator(mode="after")

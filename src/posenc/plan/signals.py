@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from posenc.plan.layers import ConfigError
 from posenc.plan.pictures import Source, natural_pictures, text_pictures
-from posenc.signals import phantoms, scenes, sinusoids, volumes
+from posenc.signals import bumps, functions, meshes, phantoms, scenes, sinusoids, volumes
 from posenc.signals.pictures import SignalError
 from posenc.signals.sets import Proposal
 
@@ -31,6 +31,9 @@ KINDS: dict[str, Kind] = {
     "phantom_volumes": Kind(phantoms, "phantom{s} of {size} x {size} x {size} voxels"),
     "brain_slices": Kind(volumes, "slice{s} of heads of {size} x {size} pixels"),
     "brain_volumes": Kind(volumes, "head{s} of {size} x {size} x {size} voxels"),
+    "shapes": Kind(meshes, "closed shape{s}"),
+    "functions": Kind(functions, "function{s} on {size} points", as_published=True),
+    "bumps": Kind(bumps, "bump{s} on {size} points", as_published=True),
 }
 
 
