@@ -33,6 +33,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/fit.smk"
 include: "workflow/rules/theory.smk"
 include: "workflow/rules/collect.smk"
+include: "workflow/rules/measure.smk"
 include: "workflow/rules/artefacts.smk"
 include: "workflow/rules/claims.smk"
 

@@ -17,30 +17,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from posenc.claims.inference import Samples
+from posenc.claims import sweeps
+from posenc.claims.evidence import Evidence, NoRecordsError, Records, Where, final_rows
 from posenc.claims.model import ClaimError, among
-
-Records = Mapping[str, pd.DataFrame | None]  # experiment -> its records, None where there are none
-Where = Mapping[str, Any]  # {column: value}
 
 FIT = ["source", "signal", "item", "replicate", "seed"]
 TARGET_BELOW_BEST = 1.0  # dB
-CONDITIONS = {"where", "first", "second", "larger", "smaller"}  # arguments that say which records are meant
+# Arguments that say which records are meant.
+CONDITIONS = {"where", "first", "second", "larger", "smaller", "best", "than"}
 ALONG_AXES = (0.0, 90.0, 180.0)  # degrees
-
-
-class NoRecordsError(Exception):
-    """The records a statistic needs are not there, or not the only ones; the message says which."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """One value per source (a second sample is subtracted), and how many pairs stand behind them."""
-
-    samples: Samples
-    pairs: int
-    diverged: int
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -83,6 +68,28 @@ def difference_of_gains(records: Records, *, larger: Where, smaller: Where) -> E
         diverged=sum(gain.diverged for gain in gains),
         notes=tuple(note for gain in gains for note in gain.notes),
     )
+
+
+def paired_difference_of_gains(
+    records: Records,
+    *,
+    experiment: str,
+    where: Where,
+    first: Where,
+    second: Where,
+    larger: Where,
+    smaller: Where,
+    times: float = 1,
+) -> Evidence:
+    """The gain of first over second under `larger` less `times` that under `smaller`, source by source."""
+    sides = {
+        (name, side): {**where, **condition, **of}
+        for name, condition in (("larger", larger), ("smaller", smaller))
+        for side, of in (("first", first), ("second", second))
+    }
+    scores = _scores(records, experiment, sides)
+    gains = {name: scores.by_source[name, "first"] - scores.by_source[name, "second"] for name in ("larger", "smaller")}
+    return _evidence(scores, (gains["larger"] - times * gains["smaller"]).to_numpy())
 
 
 def paired_difference_in_sweep(
@@ -176,12 +183,14 @@ def octaves_needed(octaves: NDArray[np.float64], scores: NDArray[np.float64], ta
 STATISTICS: dict[str, Callable[..., Evidence]] = {
     "paired_difference": paired_difference,
     "difference_of_gains": difference_of_gains,
+    "paired_difference_of_gains": paired_difference_of_gains,
     "paired_difference_in_sweep": paired_difference_in_sweep,
     "paired_difference_by_angle": paired_difference_by_angle,
     "along_axes_less_off": along_axes_less_off,
     "off_axes_less_along": off_axes_less_along,
     "features_saved_by_depth": features_saved_by_depth,
     "gap_shrinks": gap_shrinks,
+    **sweeps.STATISTICS,
 }
 
 
@@ -229,7 +238,7 @@ def _fit_values(records: Records, experiment: str, where: Where) -> pd.Series[fl
     # As text, because an unused item or replicate is NaN and would not match its own kind.
     fits = pd.MultiIndex.from_frame(rows[FIT].astype(str))
     if fits.has_duplicates:
-        settings = rows.drop(columns=[*FIT, "combination", "value", "status"])
+        settings = rows.drop(columns=[*FIT, "combination", "member", "value", "status"])
         differing: list[Hashable] = [column for column in settings if settings[column].nunique(dropna=False) > 1]
         raise NoRecordsError(
             f"{experiment} with {_spelled(where)} has several fits per signal and seed, which differ in"
@@ -240,17 +249,8 @@ def _fit_values(records: Records, experiment: str, where: Where) -> pd.Series[fl
 
 def _selection(records: Records, experiment: str, where: Where) -> pd.DataFrame:
     """Final rows of report signals at the chosen sigma, where the columns have the given values."""
-    if experiment not in records:
-        raise ClaimError(f"experiment {experiment!r} is not among the claim's experiments; add it there")
-    frame = records[experiment]
-    if frame is None or frame.empty:
-        raise NoRecordsError(f"no records of {experiment}")
-    keep = (frame["set"] == "report") & frame["final"].astype(bool) & frame["chosen"].astype(bool)
-    for column, value in where.items():
-        if column not in frame.columns:
-            raise ClaimError(f"records of {experiment} have no column {column!r} {among(column, list(frame.columns))}")
-        keep &= frame[column] == value
-    return frame[keep]
+    rows = final_rows(records, experiment, where)
+    return rows[rows["chosen"].astype(bool)]
 
 
 def _spelled(where: Where) -> str:

@@ -21,7 +21,7 @@ from posenc.plan.machine import (
     threads_per_fit,
 )
 from posenc.plan.model import chosen_problem, config_model
-from posenc.plan.papers import Artefact, Paper, Study, papers_in
+from posenc.plan.papers import Artefact, Measure, Paper, Study, papers_in
 from posenc.plan.pictures import Source, check_local_pictures, natural_source
 from posenc.plan.registry import parts
 from posenc.plan.signals import SignalSet, check_local_signals, signal_set
@@ -80,20 +80,21 @@ class Plan:
         return self.combination(wildcards).spec
 
     def fit_digest(self, wildcards: Any) -> str:
-        spec = self.combination(wildcards).spec
-        uses = {part["use"] for part in (*spec["members"], spec["network"], spec["problem"])}
-        return code_digest(self.script("fit"), *sorted(use.split(":")[0] for use in uses))
+        return code_digest(self.script("fit"), *modules_of([self.combination(wildcards).spec]))
 
     def fit_inputs(self, wildcards: Any) -> dict[str, str]:
         """A fit's signals, and the arrays of the theory study that its encoding is made from, if it is."""
-        files = {
+        return {
             "values": self.signals(wildcards.experiment, "signals.npz"),
             "rows": self.signals(wildcards.experiment, "signals.json"),
+            **self.theory_of(self.combination(wildcards)),
         }
-        attributes = parts("encodings")[self.combination(wildcards).settings["encoding"]].attributes
-        if "from_theory" in attributes:
-            files["theory"] = f"{self.results}/theory/{attributes['from_theory']}.npz"
-        return files
+
+    def theory_of(self, combination: Combination) -> dict[str, str]:
+        """The arrays that the combination's encoding is made from, if it is."""
+        attributes = parts("encodings")[combination.settings["encoding"]].attributes
+        study = attributes.get("from_theory")
+        return {"theory": f"{self.results}/theory/{study}.npz"} if study else {}
 
     def fits(self, experiment: str, file: str) -> list[str]:
         """One file of every combination of an experiment."""
@@ -153,10 +154,56 @@ class Plan:
                 ]
                 for experiment in study.fits
             },
+            "plans": {
+                experiment: [found.spec for found in self.combinations[experiment].values()]
+                for experiment in study.plans
+            },
         }
 
     def study_digest(self, name: str) -> str:
         return function_digest(self.script("study"), self.studies[name][1].function)
+
+    # Measures
+
+    @cached_property
+    def measures(self) -> dict[str, tuple[Paper, Measure]]:
+        """Measures by name."""
+        return {name: (paper, measure) for paper in self.papers.values() for name, measure in paper.measures.items()}
+
+    def measure_inputs(self, name: str) -> dict[str, list[str]]:
+        """Records, since they say which sigma is chosen; weights of all fits, since that is not known before."""
+        experiment = self.measures[name][1].experiment
+        theory = [fit["theory"] for fit in self.measured_fits(experiment) if "theory" in fit]
+        return {
+            "records": self.records([experiment]),
+            "weights": self.fits(experiment, "weights.safetensors"),
+            "signals": self.signal_pairs([experiment]),
+            "theory": list(dict.fromkeys(theory)),
+        }
+
+    def measure_spec(self, name: str) -> dict[str, Any]:
+        """What a measure's job is told: a plain dict."""
+        measure = self.measures[name][1]
+        return {
+            "function": measure.function,
+            "parameters": measure.parameters,
+            "records": self.records([measure.experiment])[0],
+            "signals": {file: self.signals(measure.experiment, f"signals.{file}") for file in ("npz", "json")},
+            "fits": self.measured_fits(measure.experiment),
+        }
+
+    def measured_fits(self, experiment: str) -> list[dict[str, Any]]:
+        """Label, spec and files of every combination of an experiment."""
+        weights = self.fits(experiment, "weights.safetensors")
+        return [
+            {"label": label, "spec": found.spec, "weights": path, **self.theory_of(found)}
+            for path, (label, found) in zip(weights, self.combinations[experiment].items(), strict=True)
+        ]
+
+    def measure_digest(self, name: str) -> str:
+        measure = self.measures[name][1]
+        specs = [found.spec for found in self.combinations[measure.experiment].values()]
+        return code_digest(self.script("measure"), measure.function.split(":")[0], *modules_of(specs))
 
     def signal_pairs(self, experiments: Iterable[str]) -> list[str]:
         """The signal files of experiments, each set once."""
@@ -308,6 +355,7 @@ class Plan:
         return [
             *(path for name in self.experiments for path in self.fits(name, "values.csv")),
             *self.records([*self.experiments, *self.studies]),
+            *(f"{self.results}/measures/{name}.npz" for name in self.measures),
             *(path for target in self.artefacts for path in self.artefact_files(target).values()),
             *(f"{self.reports}/{paper}/claims.json" for paper in self.papers),
         ]
@@ -375,6 +423,12 @@ def files_of(path: Path) -> list[str]:
         return [str(path)]
     below = sorted(found for found in path.rglob("*") if found.is_file())
     return [str(found) for found in below if not any(part.startswith(".") for part in found.relative_to(path).parts)]
+
+
+def modules_of(specs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The modules that combinations name."""
+    uses = {part["use"] for spec in specs for part in (*spec["members"], spec["network"], spec["problem"])}
+    return sorted({use.split(":")[0] for use in uses})
 
 
 def make_plan(root: Path, user_layers: Iterable[Layer], environment: Mapping[str, str] = os.environ) -> Plan:
