@@ -91,9 +91,9 @@ def prepare(folder: Path, settings: Settings) -> None:
     from posenc.encodings.gaussian import Gaussian
     from posenc.networks.mlp import MLP
 
-    picture = load_signal("astronaut", "", settings.size, 2).values
+    picture = load_signal({"name": "astronaut"}, {"size": settings.size, "shrink": 2}).arrays["values"]
     row = {"name": "astronaut", "set": "report", "source": "astronaut", "licence": "", "note": ""}
-    write_signals(picture[None], [row], folder / "signals.npz", folder / "signals.json")
+    write_signals({"values": picture[None]}, [row], folder / "signals.npz", folder / "signals.json")
     for seed in range(settings.seeds):
         draws = torch.Generator().manual_seed(seed)
         encoding = Gaussian(2, sigma=SIGMA, features=settings.features, generator=draws)
@@ -192,7 +192,7 @@ def fit_ours(seed: int, settings: Settings, folder: Path) -> np.ndarray:
     outputs = {name: str(folder / f"{name}_{os.getpid()}.{suffix}") for name, suffix in outputs.items()}
     fit_combination(
         {
-            "encoding": {"use": "posenc.encodings.gaussian:Gaussian", "sigma": SIGMA, "features": settings.features},
+            "members": [{"use": "posenc.encodings.gaussian:Gaussian", "sigma": SIGMA, "features": settings.features}],
             "network": {"use": "posenc.networks.mlp:MLP", "depth": 4, "width": settings.width},
             "problem": {"use": "posenc.problems.image:ImageRegression"},
             "seed": seed,

@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import products
@@ -18,7 +18,8 @@ from posenc.networks.mlp import MLP
 from posenc.problems.image import ImageRegression
 from posenc.training.adam import Adam
 from posenc.training.devices import choose_precision, keep_freed_memory
-from posenc.training.loop import encode, train
+from posenc.training.loop import Schedule, encode, train
+from posenc.training.stack import network_at
 
 NAME = "efficiency"
 TITLE = "A training step against its matrix products"
@@ -64,15 +65,12 @@ class Measured(NamedTuple):
 
 
 def measured(encoding: Encoding, size: Size, precision: str, rounds: int, draws: torch.Generator) -> Measured:
-    problem = ImageRegression(torch.rand(1, size.side, size.side, 3, generator=draws))
+    problem = ImageRegression({"values": torch.rand(1, size.side, size.side, 3, generator=draws)})
     network = MLP(encoding.out_dim, 3, width=size.width, output=problem.output, generator=draws)
-    grid, targets = problem.splits["train"].grid, problem.splits["train"].targets
-    device = torch.device("cpu")
-    features = encode(encoding, grid, device)
-    done = products.of_step(network, features, len(grid), precision)
+    grid, device = problem.inputs(0), torch.device("cpu")
+    done = products.of_step(network, encode(encoding, grid, device), len(grid), precision)
     dense = products.dense(network, len(grid), precision)
-    adam = Adam(network.parameters(), 1e-3)
-    training = train(network, adam, features, targets, problem.loss, range(1, 10**9), precision)
+    training = endless_training(problem, encoding, network, precision, device)
     blocks: dict[str, Callable[[], Any]] = {
         "step": lambda: next(training),
         "done": products.runner(done, device),
@@ -86,6 +84,15 @@ def measured(encoding: Encoding, size: Size, precision: str, rounds: int, draws:
 
     rate = times * products.operations(done) / median(seconds["done"]) / 1e9
     return Measured(share("done"), share("dense"), 1e3 * median(seconds["step"]) / times, rate)
+
+
+def endless_training(
+    problem: ImageRegression, encoding: Encoding, network: MLP, precision: str, device: torch.device
+) -> Iterator[Any]:
+    """The engine's own loop, an update whenever it is asked for one."""
+    values_at = network_at(problem, encoding, network, precision, device)
+    adam, schedule = Adam(network.parameters()), Schedule(10**9, 1e-3, 25)
+    return train(values_at, problem.loss, adam, schedule, range(1, schedule.steps), precision, device)
 
 
 def times_to_fill(seconds: float, block: Callable[[], Any]) -> int:

@@ -32,7 +32,7 @@ from posenc.networks.mlp import MLP
 from posenc.problems.image import ImageRegression
 from posenc.training.adam import Adam
 from posenc.training.devices import matrix_products
-from posenc.training.loop import encode, train
+from posenc.training.loop import Schedule, encode, lowered, train
 
 NAME = "gpu"
 TITLE = "On a GPU"
@@ -86,14 +86,14 @@ class Training(NamedTuple):
 def training_of(size: Size, stack: int, precision: str, device: torch.device) -> Training:
     draws = torch.Generator().manual_seed(0)
     pictures = torch.rand(stack, size.side, size.side, 3, generator=draws).to(device)
-    problem = ImageRegression(pictures)
+    problem = ImageRegression({"values": pictures})
     encoding = Gaussian(2, sigma=10.0, features=size.features, generator=draws).to(device)
     network = MLP(encoding.out_dim, 3, width=size.width, output=problem.output, stack=stack, generator=draws).to(device)
-    observed = problem.splits["train"]
-    features = encode(encoding, observed.grid, device)
-    adam = Adam(network.parameters(), 1e-3)
-    steps = train(network, adam, features, observed.targets, problem.loss, range(1, 10**9), precision)
-    return Training(steps, products.operations(products.dense(network, len(observed.grid), precision)))
+    features = lowered(encode(encoding, problem.inputs(0), device), precision)
+    adam, schedule = Adam(network.parameters()), Schedule(10**9, 1e-3, 25)
+    ahead = range(1, schedule.steps)
+    steps = train(lambda step: network(features), problem.loss, adam, schedule, ahead, precision, device)
+    return Training(steps, products.operations(products.dense(network, len(problem.inputs(0)), precision)))
 
 
 def finished(device: torch.device) -> None:
@@ -325,9 +325,9 @@ def work_on_fits(folder: Path, device: torch.device) -> None:
         values = np.random.default_rng(0).integers(0, 256, (pictures, size, size, 3), dtype=np.uint8)
         rows = [{"name": f"noise_{index}", "set": "report"} for index in range(pictures)]
         signals = {"values": str(folder / "signals.npz"), "rows": str(folder / "signals.json")}
-        write_signals(values, rows, signals["values"], signals["rows"])
+        write_signals({"values": values}, rows, signals["values"], signals["rows"])
         combination = {
-            "encoding": encoding,
+            "members": [encoding],
             "network": {"use": "posenc.networks.mlp:MLP", "depth": 4, "width": 256},
             "problem": {"use": "posenc.problems.image:ImageRegression"},
             "seed": 0,

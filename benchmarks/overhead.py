@@ -132,10 +132,10 @@ def of_declared(folder: Path, preset: str) -> float:
     """The most that a fit of a finished run took of the memory it declares."""
     plan = make_plan(folder, [Layer("the benchmark", {"preset": preset})], {})
     shares = []
-    for name, experiment in plan.experiments.items():
+    for name in plan.experiments:
         files = plan.fits(name, "provenance.json")
         for combination, file in zip(plan.combinations[name].values(), files, strict=True):
-            declared = fit_memory_mb(combination.spec, experiment.signals.size, on_gpu=False) * MEGABYTE
+            declared = fit_memory_mb(combination.spec, *plan.points(name), on_gpu=False) * MEGABYTE
             shares.append(json.loads((folder / file).read_text())["peak_memory"] / declared)
     return max(shares)
 

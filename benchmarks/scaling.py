@@ -114,22 +114,22 @@ def rows_of_points(sides: list[int], rounds: int) -> list[Row]:
     from posenc.problems.image import ImageRegression
     from posenc.training.adam import Adam
     from posenc.training.devices import choose_precision, keep_freed_memory
-    from posenc.training.loop import encode, train
+    from posenc.training.loop import Schedule, train
+    from posenc.training.stack import network_at
 
     torch.set_num_threads(1)
     keep_freed_memory()  # as a fit does
     device = torch.device("cpu")
-    precision = choose_precision("auto", device)
+    precision, schedule = choose_precision("auto", device), Schedule(10**9, 1e-3, 25)
     trainings = {}
     for side in sides:
         draws = torch.Generator().manual_seed(0)
-        problem = ImageRegression(torch.rand(1, side, side, 3, generator=draws))
+        problem = ImageRegression({"values": torch.rand(1, side, side, 3, generator=draws)})
         encoding = Gaussian(2, sigma=4.0, features=256, generator=draws)
         network = MLP(encoding.out_dim, 3, width=128, output=problem.output, generator=draws)
-        observed = problem.splits["train"]
-        features, adam = encode(encoding, observed.grid, device), Adam(network.parameters(), 1e-3)
-        steps = range(1, 10**9)
-        trainings[side] = train(network, adam, features, observed.targets, problem.loss, steps, precision)
+        values_at = network_at(problem, encoding, network, precision, device)
+        adam, steps = Adam(network.parameters()), range(1, schedule.steps)
+        trainings[side] = train(values_at, problem.loss, adam, schedule, steps, precision, device)
     most_points = max(sides) ** 2
 
     def some_steps(side: int) -> None:

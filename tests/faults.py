@@ -142,7 +142,8 @@ def results_of(folder: Path) -> dict[str, bytes]:
 def tells_of_the_run(name: str) -> bool:
     """Times, hosts, durations stand in logs, provenance, summaries of records, and what is drawn from them."""
     about = (".log", "/provenance.json")
-    return name.startswith("reports/") or name.endswith(about) or ("/records/" in name and name.endswith(".json"))
+    summary = name.endswith(".json") and any(f"/{place}/" in name for place in ("records", "theory"))
+    return name.startswith("reports/") or name.endswith(about) or summary
 
 
 def mistakable(results: Mapping[str, bytes], right: Mapping[str, bytes]) -> list[str]:

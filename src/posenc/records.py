@@ -61,10 +61,13 @@ def collect_records(
 
 
 def read_values(path: str) -> pd.DataFrame:
-    """A fit's values as written: a signal keeps its name even where that looks like a number (0801) or a gap (NA)."""
+    """A fit's values as written: a signal keeps its name even where that looks like a number (0801) or a gap (NA).
+
+    So do a part and a condition; theirs may be empty.
+    """
     return pd.read_csv(
         path,
-        dtype={"signal": str},
+        dtype={"signal": str, "item": str, "condition": str},
         keep_default_na=False,
         na_values={"item": "", "replicate": "", "condition": "", "value": "nan"},
     )
@@ -106,7 +109,7 @@ def is_chosen(records: pd.DataFrame, metric: str, split: str) -> pd.Series:
     """
     described = list(records.columns[: list(records.columns).index("signal")])
     settings = [column for column in described if column not in NOT_COMPARED]
-    groups = records[settings].astype("string").fillna("").agg("|".join, axis=1)
+    groups = records.groupby(settings, dropna=False, sort=False).ngroup()
     sigma = records["sigma"].fillna(0.0)
     tuning = (
         records["final"] & (records["set"] == "tuning") & (records["split"] == split) & (records["metric"] == metric)

@@ -23,12 +23,14 @@ def planned() -> Callable[..., list[Combination]]:
     """The planner's combinations of one small experiment: planned({"gaussian": {"sigma": 2}}, steps=10)."""
 
     def combinations(encodings: dict[str, Any], **settings: Any) -> list[Combination]:
-        training = {"steps": 20, "learning_rate": 1e-3, "reduced_precision": False, "log_every": 25}
+        training: dict[str, Any] = {"steps": 20, "learning_rate": 1e-3, "reduced_precision": False, "log_every": 25}
+        training |= {key: settings.pop(key) for key in ("optimizer", "decay_steps") if key in settings}
         experiment = Experiment.model_validate(
             {
                 "title": "small",
-                "problem": "image",
+                "problem": settings.pop("problem", "image"),
                 "signals": {"kind": "natural", "size": settings.pop("size", 16), "tuning": 1, "report": 1},
+                "stacked": settings.pop("stacked", []),
                 "encodings": encodings,
                 "networks": settings.pop("networks", {"mlp": {"depth": 3, "width": 32}}),
                 "seeds": settings.pop("seeds", [0]),

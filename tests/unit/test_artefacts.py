@@ -18,25 +18,27 @@ from skimage import data
 
 from posenc.papers.fourier_features import image
 from posenc.papers.material import Figure, Material, Pictures, Table
-from posenc.papers.reconstructions import first_signals
-from posenc.papers.scores import encoding_order, source_summary, with_variants_named
+from posenc.papers.reconstructions import first_signals, reconstructions
+from posenc.papers.scores import divergence_notes, encoding_order, source_summary, with_variants_named
 from posenc.reporting.figures import write_figure
 
 PAPER = Path(__file__).parents[2] / "workflow/papers/fourier_features"
 PUBLISHED = yaml.safe_load((PAPER / "published.yaml").read_text())
-THIS_RUN = "this run (laptop scale, bundled pictures)"
+THIS_RUN = "this run (laptop scale, stand-in signals)"
 FIGURES = [image.figure_1, image.figure_6, image.figure_10, image.figure_15, image.figure_sweeps, image.figure_curves]
 SIGMAS = {"none": [np.nan], "basic": [np.nan], "positional": [2.0, 3.0, 4.0], "gaussian": [1.25, 2.5, 5.0, 10.0]}
 CHOSEN = {"positional": 3.0, "gaussian": 2.5}
 BLUR = {"none": 2.0, "basic": 1.4, "positional": 0.7, "gaussian": 0.5}  # how soft a fit is, in pixels of 24
 # The columns of the records, with the settings that are the same throughout.
 RECORD: dict[str, Any] = {
-    "paper": "fourier_features", "experiment": "image_natural", "preset": "laptop", "combination": "", "seed": 0,
-    "encoding": "none", "sigma": np.nan, "bandwidth": np.nan, "features": np.nan, "variant": "", "network": "mlp",
-    "depth": 4, "width": 64, "learning_rate": 1e-3, "steps": 200, "precision": "float32", "device": "cpu",
-    "signal": "", "set": "report", "source": "", "item": np.nan, "replicate": np.nan, "condition": np.nan,
+    "paper": "fourier_features", "experiment": "image_natural", "preset": "laptop", "combination": "", "member": 0,
+    "seed": 0, "encoding": "none", "sigma": np.nan, "bandwidth": np.nan, "features": np.nan, "variant": "",
+    "network": "mlp", "depth": 4, "width": 64, "learning_rate": 1e-3, "steps": 200, "precision": "float32",
+    "device": "cpu", "initialisation": "glorot", "normalised": None, "signal": "",
+    "set": "report", "source": "", "item": np.nan, "replicate": np.nan, "condition": np.nan,
     "split": "test", "metric": "psnr", "step": 200, "value": np.nan, "status": "ok", "final": True, "chosen": True,
 }  # fmt: skip
+Arrays = dict[str, np.ndarray]
 
 
 # Synthetic material
@@ -132,19 +134,22 @@ def synthetic(size: int = 24, records: dict[str, pd.DataFrame] | None = None, **
         "image_features": feature_records(natural),
     } | (records or {})
 
-    def predictions(experiment: str, combination: str) -> Pictures:
+    def arrays(experiment: str, combination: str) -> Arrays:
         rows = found[experiment]
         fit = rows[rows["combination"] == combination].iloc[0]
         named = rows.loc[rows["set"] == "report", "signal"].unique()
         return {name: rebuilt(pictures[experiment][name], fit["encoding"], fit["sigma"], fit["seed"]) for name in named}
 
+    def signals(experiment: str) -> dict[str, Arrays]:
+        return {name: {"values": values} for name, values in pictures[experiment].items()}
+
     arguments: dict[str, Any] = {
         "preset": "laptop",
-        "facts": {"preset": "laptop", "scale": "laptop scale, bundled pictures", "paper_protocol": False},
+        "facts": {"preset": "laptop", "scale": "laptop scale, stand-in signals", "paper_protocol": False},
         "published": PUBLISHED,
         "records": found,
-        "predictions": predictions,
-        "truths": pictures.__getitem__,
+        "arrays": arrays,
+        "signals": signals,
         "reference": {},
     }
     return Material(**(arguments | changed))
@@ -267,7 +272,7 @@ def test_published_and_own_numbers_never_share_a_column(function: Any, material:
 
 
 def test_scale_and_reference_have_headings_of_their_own(material: Material) -> None:
-    facts = {"preset": "paper", "scale": "paper settings, the authors' pictures", "paper_protocol": True}
+    facts = {"preset": "paper", "scale": "paper settings, signals as published", "paper_protocol": True}
     committed = material.records("image_natural").assign(preset="paper", device="cuda")
     table = image.table_3(synthetic(facts=facts, reference={"image_natural": committed}))
     own, reference = "reproduced (paper protocol)", "reference run (preset paper, cuda)"
@@ -331,6 +336,112 @@ def test_variants_and_new_encodings_are_rows_of_their_own() -> None:
     assert table.frame["Natural", "published", "mean"].loc["gaussian"] == 25.57
 
 
+@pytest.mark.parametrize(
+    ("setting", "values", "names"),
+    [
+        ("features", [64.0, 512.0], ["features 64", "features 512"]),
+        ("initialisation", ["glorot", "lecun"], ["initialisation glorot", "initialisation lecun"]),
+        ("normalised", [False, True], ["normalised False", "normalised True"]),
+    ],
+)
+def test_any_parameter_with_several_values_tells_variants_apart(
+    setting: str, values: list[Any], names: list[str]
+) -> None:
+    one = by_hand({("none", np.nan, 0): [10, 20], ("gaussian", 2.5, 0): [20, 30]})
+    gaussian = one[one["encoding"] == "gaussian"]
+    both = [gaussian.assign(**{setting: value}, combination=str(value)) for value in values]
+    records = with_variants_named(pd.concat([one[one["encoding"] == "none"], *both], ignore_index=True))
+    assert records["encoding"].unique().tolist() == ["none", *(f"gaussian, {name}" for name in names)]
+
+
+# Stacked axes: one combination, several members
+
+
+def stacked_sigmas(records: pd.DataFrame) -> pd.DataFrame:
+    """The records as if all sigmas of an encoding had been fitted by one job per seed."""
+    sigmas = records.groupby("encoding")["sigma"].transform(lambda column: column.rank(method="dense").fillna(1) - 1)
+    labels = [label(name, np.nan, seed) for name, seed in zip(records["encoding"], records["seed"], strict=True)]
+    return records.assign(combination=labels, member=sigmas.astype(int))
+
+
+def stacked_material(material: Material, **changed: Any) -> Material:
+    """The material with stacked sigmas in its two experiments of sweeps; what is shown lies below its member."""
+    plain = {name: material.records(name) for name in ("image_natural", "image_scales")}
+    stacked = {name: stacked_sigmas(records) for name, records in plain.items()}
+
+    def arrays(experiment: str, combination: str) -> Arrays:
+        if experiment not in stacked:
+            return material.arrays(experiment, combination)
+        rows = stacked[experiment][stacked[experiment]["combination"] == combination]
+        own = plain[experiment].loc[rows.index, "combination"]
+        members = dict(zip(rows["member"], own, strict=True))
+        if len(members) == 1:
+            return material.arrays(experiment, own.iloc[0])
+        return {
+            f"{member}/{name}": picture
+            for member, one in members.items()
+            for name, picture in material.arrays(experiment, one).items()
+        }
+
+    return synthetic(records=stacked | changed.pop("records", {}), arrays=arrays, **changed)
+
+
+@pytest.mark.parametrize("function", FIGURES)
+def test_figures_of_stacked_fits_are_those_of_fits_one_by_one(function: Any, material: Material) -> None:
+    one_by_one, stacked = function(material).plotted, function(stacked_material(material)).plotted
+    if "combination" in one_by_one:
+        one_by_one, stacked = (plotted.drop(columns="combination") for plotted in (one_by_one, stacked))
+    pd.testing.assert_frame_equal(stacked, one_by_one)
+
+
+def test_pictures_of_stacked_fits_are_those_of_their_member(material: Material) -> None:
+    shown, expected = (
+        reconstructions(each, "image_scales", each.records("image_scales"), ["astronaut"], "all")
+        for each in (stacked_material(material), material)
+    )
+    for ours, theirs in zip(shown.to_dict("records"), expected.to_dict("records"), strict=True):
+        np.testing.assert_array_equal(ours["picture"], theirs["picture"])
+
+
+def test_a_member_that_diverged_leaves_the_others_of_its_job_alone(material: Material) -> None:
+    lost = diverge(stacked_sigmas(material.records("image_scales")), "gaussian", "astronaut", 20.0)
+    made = image.figure_10(stacked_material(material, records={"image_scales": lost}))
+    assert made.plotted.set_index("sigma")["status"].to_dict() == {
+        sigma: "diverged" if sigma == 20 else "ok" for sigma in (0.3, 0.6, 1.25, 2.5, 3.75, 5.0, 10.0, 20.0)
+    }
+    natural = diverge(stacked_sigmas(material.records("image_natural")), "gaussian", "rocket", 10.0)
+    (note,) = divergence_notes(natural, "image_natural")
+    assert note == "image_natural: diverged and left out: gaussian at sigma 10 (2 of 6 fits)."
+
+
+# What a material gives
+
+
+def test_stored_arrays_become_pictures() -> None:
+    stored = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    wave = np.linspace(-1, 1, 16, dtype=np.float32).reshape(4, 4, 1)
+    half = np.linspace(-0.1, 1.1, 48, dtype=np.float16).reshape(4, 4, 3)
+    made = synthetic(
+        arrays=lambda experiment, combination: {"a": half},
+        signals=lambda experiment: {"a": {"values": stored}, "wave": {"values": wave}},
+    )
+    truths = made.truths("image_natural")
+    np.testing.assert_array_equal(truths["a"], stored.astype(np.float32) / 255)
+    assert truths["wave"] is wave
+    (picture,) = made.predictions("image_natural", label("none", np.nan, 0)).values()
+    assert picture.dtype == np.float32
+    np.testing.assert_array_equal(picture, half)  # not clipped
+
+
+def test_arrays_of_studies_and_measures_are_given_by_name() -> None:
+    spectrum, fine = {"eigenvalues": np.ones(3)}, {"psnr": np.zeros(2)}
+    made = synthetic(theory={"spectra": spectrum}, measures={"finer": fine})
+    assert made.theory("spectra") is spectrum
+    assert made.measures("finer") is fine
+    with pytest.raises(KeyError, match="finer"):
+        made.theory("finer")
+
+
 # Figures
 
 
@@ -385,11 +496,11 @@ def test_nothing_is_asked_for_combinations_that_diverged_altogether(material: Ma
     records = material.records("image_scales")
     lost = records.assign(status=records["status"].mask(records["sigma"] == 20, "diverged"))
 
-    def predictions(experiment: str, combination: str) -> Pictures:
+    def arrays(experiment: str, combination: str) -> Arrays:
         assert "sigma=20/" not in combination
-        return material.predictions(experiment, combination)
+        return material.arrays(experiment, combination)
 
-    assert texts(image.figure_10(synthetic(records={"image_scales": lost}, predictions=predictions))) == ["diverged"]
+    assert texts(image.figure_10(synthetic(records={"image_scales": lost}, arrays=arrays))) == ["diverged"]
 
 
 def test_figure_1_without_an_encoding_still_draws(material: Material) -> None:

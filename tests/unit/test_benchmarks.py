@@ -26,8 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from posenc.networks.mlp import MLP
 from posenc.problems.image import ImageRegression
-from posenc.training.adam import Adam
-from posenc.training.loop import encode, train
+from posenc.training.loop import encode
 
 CPU = torch.device("cpu")
 SCRIPTS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in path.read_text())
@@ -183,19 +182,18 @@ def test_without_cuda_the_gpu_s_rows_wait_and_measured_ones_stay(
 @pytest.mark.parametrize("name", efficiency.ENCODINGS)
 def test_the_products_are_those_of_a_step(name: str, precision: str) -> None:
     draws = torch.Generator().manual_seed(0)
-    problem = ImageRegression(torch.rand(1, 16, 16, 3, generator=draws))
+    problem = ImageRegression({"values": torch.rand(1, 16, 16, 3, generator=draws)})
     encoding = efficiency.ENCODINGS[name](8, draws)
     network = MLP(encoding.out_dim, 3, depth=4, width=12, output="sigmoid", generator=draws)
-    observed = problem.splits["train"]
-    features = encode(encoding, observed.grid, CPU)
-    found = products.of_step(network, features, len(observed.grid), precision)
-    adam = Adam(network.parameters(), 1e-3)
+    observed = problem.inputs(1)
+    found = products.of_step(network, encode(encoding, observed, CPU), len(observed), precision)
+    training = efficiency.endless_training(problem, encoding, network, precision, CPU)
     with FlopCounterMode(display=False) as step:
-        next(train(network, adam, features, observed.targets, problem.loss, range(1, 2), precision))
+        next(training)
     with FlopCounterMode(display=False) as alone:
         products.runner(found, CPU)()
     assert products.operations(found) == step.get_total_flops() == alone.get_total_flops()
-    dense = products.operations(products.dense(network, len(observed.grid), precision))
+    dense = products.operations(products.dense(network, len(observed), precision))
     assert (dense == products.operations(found)) == (name == "gaussian")
 
 

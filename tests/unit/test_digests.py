@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from project import copy_project, edit_code, edit_text, edit_words
+from project import PAPER, copy_project, edit_code, edit_text, edit_words
 
 from posenc.plan import digests
 from posenc.plan.layers import Layer
@@ -94,7 +94,9 @@ def test_the_place_of_the_project_does_not_count(copy: Copy, tmp_path: Path, mon
         ("networks/mlp.py", "forward", {"none", "basic", "positional", "gaussian"}),
         ("problems/grid.py", "points", {"none", "basic", "positional", "gaussian"}),
         ("training/loop.py", "train", {"none", "basic", "positional", "gaussian"}),
+        ("problems/score.py", "psnr", {"none", "basic", "positional", "gaussian"}),
         ("training/adam.py", "step", {"none", "basic", "positional", "gaussian"}),
+        ("training/sgd.py", "step", {"none", "basic", "positional", "gaussian"}),
         ("training/stack.py", "fit_stack", {"none", "basic", "positional", "gaussian"}),
         ("training/values.py", "report", {"none", "basic", "positional", "gaussian"}),
     ],
@@ -115,6 +117,10 @@ def test_a_fit_changes_with_the_code_that_it_runs(module: str, function: str, en
         ("signals/bundled.py", "load", {"natural-bundled"}),
         ("signals/sets.py", "load_signals", {"natural-bundled", "text-drawn"}),
         ("reporting/show.py", "claims", {"render_paper", "render_overview"}),
+        # No signals of the smoke preset are made by it, and no study is among its jobs.
+        ("signals/sinusoids.py", "load_signal", set()),
+        ("theory/study.py", "run_study", set()),
+        ("plan/signals.py", "signal_set", set()),
         ("plan/combinations.py", "label", set()),
         ("plan/digests.py", "closure", set()),
     ],
@@ -146,6 +152,42 @@ def test_a_script_is_part_of_its_jobs_code(copy: Copy) -> None:
     assert changed(before, copy.all()) == set()
     edit_text(copy.root / "workflow/scripts/fit.py", "with job(", "edited = 1\nwith job(")
     assert changed(before, copy.all()) == set(copy.fits())
+
+
+def test_a_study_changes_with_its_own_function_and_the_frame_it_runs_in(copy: Copy) -> None:
+    path = copy.package / "theory" / "made_up.py"
+    path.write_text('"""Studies."""\n\n\ndef one() -> int:\n    return 1\n\n\ndef two() -> int:\n    return 2\n')
+    entry = "{name}: {{title: T, function: 'posenc.theory.made_up:{name}'}}\n"
+    studies = copy.root / PAPER / "theory.yaml"
+    studies.write_text("".join(entry.format(name=name) for name in ("one", "two")))
+
+    def digested() -> dict[str, str]:
+        plan = copy.plan()
+        return {name: plan.study_digest(name) for name in plan.studies}
+
+    before, others = digested(), copy.all()
+    assert list(before) == ["one", "two"]
+    edit_code(path, "one")
+    assert changed(before, digested()) == {"one"}
+    assert changed(others, copy.all()) == set()
+    before = digested()
+    edit_code(copy.package / "theory" / "study.py", "run_study")
+    assert changed(before, digested()) == {"one", "two"}
+
+
+def test_signals_of_a_kind_change_with_the_module_that_makes_them(copy: Copy) -> None:
+    waves = {"kind": "sinusoids", "radii": [2], "angles": 3, "tuning": 0}
+
+    def digested() -> dict[str, str]:
+        for function in CACHED:
+            function.cache_clear()
+        layer = Layer("config.yaml", {"preset": "smoke", "experiments": {"image_scales": {"signals": waves}}})
+        plan = make_plan(copy.root, [layer], {})
+        return {key.split("+")[0]: plan.signals_digest(key) for key in plan.signal_specs}
+
+    before = digested()
+    edit_code(copy.package / "signals" / "sinusoids.py", "load_signal")
+    assert changed(before, digested()) == {"sinusoids-drawn"}
 
 
 def test_a_notebook_brings_what_its_code_imports(copy: Copy) -> None:

@@ -9,6 +9,7 @@ import yaml
 from project import ROOT
 
 from posenc.plan.documents import COSTS, PAGE, SCHEMA, documents
+from posenc.plan.registry import parts
 
 
 @pytest.mark.parametrize("path", [SCHEMA, PAGE, COSTS], ids=str)
@@ -36,10 +37,39 @@ def test_the_schema_refuses_what_the_model_refuses() -> None:
         assert not validator.is_valid(settings), settings
 
 
-def test_the_page_names_every_encoding_and_network() -> None:
+def test_the_page_names_every_problem_encoding_and_network_with_its_parameters() -> None:
     page = documents()[PAGE]
-    for name in ("none", "basic", "positional", "gaussian", "mlp"):
+    sections = {"problems": "problem", "encodings": "encodings", "networks": "networks"}
+    for folder, key in sections.items():
+        _, _, section = page.partition(f"### `experiments.<name>.{key}`\n")
+        assert section, key
+        section = section.split("\n### ")[0]
+        for name, part in parts(folder).items():
+            _, _, entry = section.partition(f"#### `{name}`\n")
+            entry = entry.split("\n#### ")[0]
+            assert part.doc.splitlines()[0] in entry
+            assert all(f"| `{parameter}` |" in entry for parameter in part.parameters), name
+    for name in ("image", "none", "basic", "positional", "gaussian", "mlp"):
         assert f"#### `{name}`" in page
+    assert "\n\n\n" not in page
+
+
+@pytest.mark.parametrize(
+    ("problem", "valid"),
+    [
+        ("image", True),
+        ({"image": {}}, True),
+        ({"image": {"output_activation": "tanh"}}, True),
+        ({"image": None}, True),  # takes it out of a lower layer
+        ("picture", False),
+        ({"picture": {}}, False),
+        ({"image": {"output_activation": "relu"}}, False),
+        ({"image": {"size": 2}}, False),
+    ],
+)
+def test_the_schema_takes_a_problem_as_the_model_does(problem: object, valid: bool) -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(documents()[SCHEMA]))
+    assert validator.is_valid({"experiments": {"image_natural": {"problem": problem}}}) == valid
 
 
 def test_costs_are_those_of_the_paper_s_networks() -> None:

@@ -19,8 +19,8 @@ from posenc.encodings.gaussian import Gaussian
 from posenc.encodings.none import NoEncoding
 from posenc.encodings.positional import Positional, axis_frequencies
 from posenc.plan.combinations import Combination
-from posenc.plan.registry import Part, parts
-from posenc.training.fit import build
+from posenc.plan.registry import Parameter, Part, parts
+from posenc.training.stack import build
 
 VARIANTS = ("code", "table_2", "section_6")
 # Largest error of a feature in float32 against float64, by the highest frequency in cycles per unit.
@@ -38,11 +38,19 @@ def random_points(count: int, dimensions: int, seed: int = 0) -> Tensor:
 
 def choices(part: Part) -> list[dict[str, Any]]:
     """Settings of an encoding that give every allowed word of each parameter its turn, as a config states them."""
-    options = [
-        get_args(parameter.annotation) if isinstance(parameter.default, str) else (3.0 if name == "sigma" else 24,)
-        for name, parameter in part.parameters.items()
-    ]
+    options = [values_of(name, parameter) for name, parameter in part.parameters.items()]
     return [dict(zip(part.parameters, choice, strict=True)) for choice in itertools.product(*options)]
+
+
+def values_of(name: str, parameter: Parameter) -> tuple[Any, ...]:
+    """Every word, both truth values, the default and another number; of sigma and of counts one is enough."""
+    if isinstance(parameter.default, str):
+        return get_args(parameter.annotation)
+    if isinstance(parameter.default, bool):
+        return (False, True)
+    if isinstance(parameter.default, float):
+        return (parameter.default, parameter.default - 1.5)
+    return (3.0 if name == "sigma" else 24,)
 
 
 REGISTERED = [(part, choice) for part in parts("encodings").values() for choice in choices(part)]
@@ -51,12 +59,17 @@ registered = pytest.mark.parametrize(
 )
 
 
-def every_encoding(dimensions: int) -> list[Encoding]:
-    return [build({"use": part.use, **choice}, dimensions, generator=generator()) for part, choice in REGISTERED]
+def every_encoding(dimensions: int, **wanted: Any) -> list[Encoding]:
+    """All encodings whose settings have these values."""
+    return [
+        build({"use": part.use, **choice}, dimensions, generator=generator())
+        for part, choice in REGISTERED
+        if wanted.items() <= choice.items()
+    ]
 
 
-def fourier_encodings(dimensions: int) -> list[Encoding]:
-    return [encoding for encoding in every_encoding(dimensions) if isinstance(encoding, FourierEncoding)]
+def fourier_encodings(dimensions: int, **wanted: Any) -> list[FourierEncoding]:
+    return [encoding for encoding in every_encoding(dimensions, **wanted) if isinstance(encoding, FourierEncoding)]
 
 
 # Every registered encoding
@@ -69,11 +82,17 @@ def test_a_registered_encoding_survives_the_planner(
     (combination,) = planned({part.name: parameters})
     spec = json.loads(json.dumps(combination.spec))
     assert spec == combination.spec  # builtins alone
-    assert spec["encoding"] == {"use": part.use, **parameters}
+    # A lesser parameter at its default is not mentioned, so that a new one leaves the fits that there are alone.
+    defaults = {name: part.parameters[name].default for name in set(parameters) - {"sigma", "features", "variant"}}
+    said = {name: value for name, value in parameters.items() if name not in defaults or value != defaults[name]}
+    (member,) = spec["members"]
+    assert member == {"use": part.use, **said}
     assert combination.settings["encoding"] == part.name
-    assert {name: combination.settings[name] for name in parameters} == parameters
+    assert {name: combination.members[0][name] for name in parameters} == parameters
+    others = set(combination.members[0]) - set(parameters) - set(parts("networks")["mlp"].parameters)
+    assert {combination.members[0][name] for name in others} <= {None}
 
-    built = build(spec["encoding"], 2, generator=generator(7))
+    built = build(member, 2, generator=generator(7))
     assert type(built).name == part.name
     assert f"{type(built).__module__}:{type(built).__name__}" == part.use
     direct = build({"use": part.use, **parameters}, 2, generator=generator(7))
@@ -147,10 +166,25 @@ def test_the_draw_is_saved_and_is_no_parameter(part: Part, parameters: dict[str,
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
-def test_squared_norm_is_the_number_of_frequencies_everywhere(dimensions: int) -> None:
-    for encoding in fourier_encodings(dimensions):
+def test_squared_norm_is_the_number_of_frequencies_everywhere_and_normalised_one(dimensions: int) -> None:
+    plain, normalised = (fourier_encodings(dimensions, normalised=wanted) for wanted in (False, True))
+    assert len(plain) == len(normalised) == len(fourier_encodings(dimensions)) / 2
+    for encoding in plain:
         norms = encoding(random_points(100, dimensions)).square().sum(dim=-1)
         torch.testing.assert_close(norms, torch.full_like(norms, encoding.out_dim // 2), rtol=1e-12, atol=0)
+    for encoding in normalised:
+        norms = encoding(random_points(100, dimensions)).square().sum(dim=-1)
+        torch.testing.assert_close(norms, torch.ones_like(norms), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_normalised_features_are_the_others_over_the_root_of_the_number_of_frequencies(dimensions: int) -> None:
+    points = random_points(40, dimensions)
+    pairs = zip(*(fourier_encodings(dimensions, normalised=wanted) for wanted in (False, True)), strict=True)
+    for plain, normalised in pairs:
+        assert torch.equal(plain.B, normalised.B)  # the amplitude is not a part of the frequencies
+        assert plain.bandwidth() == normalised.bandwidth()
+        torch.testing.assert_close(normalised(points), plain(points) / math.sqrt(len(plain.B)), rtol=1e-13, atol=1e-15)
 
 
 @given(shift=st.tuples(st.floats(-3, 3), st.floats(-3, 3)), seed=st.integers(0, 1000))
@@ -204,6 +238,16 @@ def test_no_encoding_is_the_identity() -> None:
     assert NoEncoding(3).bandwidth() is None
 
 
+@pytest.mark.parametrize(("scale", "shift", "ends"), [(2.0, -1.0, (-1, 1)), (1.0, -0.5, (-0.5, 0.5))])
+def test_raw_coordinates_may_be_scaled_and_shifted(scale: float, shift: float, ends: tuple[float, float]) -> None:
+    points = random_points(40, 3)
+    encoding = NoEncoding(3, scale=scale, shift=shift)
+    assert torch.equal(encoding(points), scale * points + shift)
+    assert encoding(torch.tensor([[0.0] * 3, [1.0] * 3])).tolist() == [[ends[0]] * 3, [ends[1]] * 3]
+    assert encoding.out_dim == 3
+    assert encoding.frequencies() is None
+
+
 # Frequencies
 
 
@@ -217,7 +261,7 @@ def test_code_variant_runs_from_zero_to_the_published_end_values(sigma: float, h
 
 @given(sigma=st.floats(0.5, 10), count=st.integers(2, 128))
 @settings(max_examples=50, deadline=None)
-def test_frequencies_equal_the_formulas_of_the_ledger(sigma: float, count: int) -> None:
+def test_frequencies_equal_the_formulas_of_the_paper_and_code(sigma: float, count: int) -> None:
     formulas = {
         "code": 2 ** np.linspace(0, sigma, count) - 1,
         "table_2": 2 ** (sigma * np.linspace(0, 1, count)),

@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from posenc.files import write_bytes
+import numpy as np
+
+from posenc.files import write_arrays, write_bytes
 
 # A writer that is stopped between the temporary file and the rename; what is left then shows on stdout.
 WRITER = """
@@ -74,3 +76,20 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     failed = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
     assert failed.stderr.endswith(f"File too large: '{path}'\n")
     assert names(tmp_path) == []
+
+
+def test_arrays_go_round_with_their_shape_and_type_and_repeat_to_the_byte(tmp_path: Path) -> None:
+    arrays = {
+        "signal/part": np.arange(6.0).reshape(2, 3),
+        "turned": np.arange(6.0).reshape(2, 3).T,
+        "single": np.array(2.5, dtype=np.float16),
+        "none": np.zeros((0, 4), dtype=np.int64),
+    }
+    write_arrays(tmp_path / "a.npz", arrays)
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as read:
+        assert read.files == list(arrays)
+        for name, array in arrays.items():
+            assert (read[name].shape, read[name].dtype) == (array.shape, array.dtype)
+            np.testing.assert_array_equal(read[name], array)
+    write_arrays(tmp_path / "b.npz", {**arrays, "turned": np.ascontiguousarray(arrays["turned"])})
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()

@@ -152,6 +152,31 @@ def test_figure_11_averages_waves_and_bands_runs() -> None:
     assert any("33.5 dB along the axes" in note for note in made.notes)
 
 
+def families() -> pd.DataFrame:
+    """Two families at three scales on three pictures; errors are powers of ten."""
+    rows = []
+    for (encoding, ratio), (place, sigma), index in itertools.product(
+        (("gaussian", 1.0), ("uniform", 0.5)), enumerate((1.0, 4.0, 16.0)), range(3)
+    ):
+        common = {"encoding": encoding, "combination": encoding, "member": place, "sigma": sigma}
+        signal = {"signal": f"p{index}", "source": f"p{index}", "bandwidth": ratio * sigma, "split": "test"}
+        rows.append(row("image_families", **common, **signal, value=(20.0, 30.0, 10.0)[place]))
+    return pd.DataFrame(rows)
+
+
+def test_figure_9_draws_errors_over_the_root_mean_square_frequency() -> None:
+    made = frequencies.figure_9(material(image_families=families()))
+    found = made.plotted.set_index(["encoding", "bandwidth"])
+    assert found["mean"].to_dict() == pytest.approx(
+        {
+            ("gaussian", 1.0): 1e-2, ("gaussian", 4.0): 1e-3, ("gaussian", 16.0): 1e-1,
+            ("uniform", 0.5): 1e-2, ("uniform", 2.0): 1e-3, ("uniform", 8.0): 1e-1,
+        }
+    )  # fmt: skip
+    (axes,) = made.figure.axes
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+
+
 # Claims
 
 

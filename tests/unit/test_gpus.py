@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from project import ROOT, with_driver
@@ -17,7 +18,16 @@ from posenc import gpus
 from posenc.gpus import Gpu, GpuError, own_gpu, visible_gpus
 from posenc.plan import machine
 from posenc.plan.layers import ConfigError, Layer
-from posenc.plan.machine import check_device, fit_memory_mb, free_memory_mb, gpus_here, has_bf16_units, threads_per_fit
+from posenc.plan.machine import (
+    check_device,
+    fit_memory_mb,
+    free_memory_mb,
+    gpus_here,
+    has_bf16_units,
+    points_of,
+    threads_per_fit,
+)
+from posenc.plan.registry import Part, parts
 from posenc.plan.workflow import make_plan
 
 UUIDS = ("GPU-fake-0", "GPU-fake-1", "GPU-fake-2")
@@ -244,15 +254,36 @@ def test_a_fit_asks_for_a_gpu_where_it_will_use_one(
     assert plan.gpus_per_fit == expected
 
 
-SPEC = {"encoding": {"features": 512}, "network": {"depth": 4, "width": 256}}
+SPEC = {"members": [{"features": 512}], "network": {"depth": 4, "width": 256}}
+IMAGE = parts("problems")["image"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "parameters", "size", "expected"),
+    [
+        ({"dimensions": 2, "nyquist": 0.25}, {}, 512, (256**2, 512**2)),  # every second pixel per axis
+        ({"dimensions": 1, "nyquist": 0.25}, {"scale": 2.0}, 64, (32, 64)),
+        ({"dimensions": 3, "nyquist": 0.5}, {}, 48, (48**3, 48**3)),  # all of them
+        ({"dimensions": 3}, {"batch": 4096}, 128, (4096, 4096)),  # drawn at every step, whatever the size
+        ({"dimensions": 3}, {"batch": 1024, "samples": 64}, 100, (65536, 65536)),  # points along rays
+    ],
+)
+def test_points_of_a_problem_are_those_of_a_grid_or_of_a_batch(
+    attributes: dict[str, Any], parameters: dict[str, Any], size: int, expected: tuple[int, int]
+) -> None:
+    assert points_of(Part("made up", "", "", attributes), parameters, size) == expected
 
 
 def test_memory_of_a_fit_grows_with_its_points_and_on_a_gpu() -> None:
-    small, large = fit_memory_mb(SPEC, 128, on_gpu=False), fit_memory_mb(SPEC, 512, on_gpu=False)
+    small, large = (fit_memory_mb(SPEC, *points_of(IMAGE, {}, size), on_gpu=False) for size in (128, 512))
     # 256 x 256 points, each with 512 features in 6 bytes and 4 x 256 numbers in 10: 872 MB; and 268 MB of a slab.
     assert (small, large) == (600 + 54 + 67, 600 + 872 + 268)
-    assert fit_memory_mb(SPEC, 512, on_gpu=True) == large + 2500
-    assert fit_memory_mb({"encoding": {}, "network": SPEC["network"]}, 512, on_gpu=False) == 600 + 671 + 134
+    points = points_of(IMAGE, {}, 512)
+    assert fit_memory_mb(SPEC, *points, on_gpu=True) == large + 2500
+    assert fit_memory_mb(SPEC | {"members": [{}]}, *points, on_gpu=False) == 600 + 671 + 134
+    # Members are fitted one after the other: the largest counts. A network without layers has values alone.
+    assert fit_memory_mb(SPEC | {"members": [{"features": 8}, {"features": 512}, {}]}, *points, on_gpu=False) == large
+    assert fit_memory_mb({"members": [{}], "network": {}}, 1000, 1000, on_gpu=False) == 600
 
 
 def test_free_memory_is_that_of_this_machine() -> None:
@@ -265,7 +296,7 @@ def test_free_memory_is_that_of_this_machine() -> None:
     [(128, 2, 37, 1), (512, 16, 48, 1), (512, 16, 3, 5), (512, 16, 16, 1), (128, 2, 1, 2), (32, 16, 1, 1)],
 )
 def test_threads_go_to_large_fits_that_leave_cores_over(size: int, cores: int, fits: int, threads: int) -> None:
-    assert threads_per_fit(SPEC, size, cores, fits) == threads
+    assert threads_per_fit(SPEC, points_of(IMAGE, {}, size)[0], cores, fits) == threads
 
 
 def test_the_planned_slab_is_the_one_that_fits_use() -> None:

@@ -7,6 +7,8 @@ import pytest
 from project import PAPER, ROOT
 
 from posenc.plan.layers import ConfigError, Layer, merge, read_layer
+from posenc.plan.model import chosen_problem
+from posenc.plan.registry import parts
 from posenc.plan.workflow import make_plan, with_nulls
 
 GAUSSIAN = "experiments.image_natural.encodings.gaussian"
@@ -166,7 +168,31 @@ def test_the_nearest_match_is_offered_only_where_one_is_near() -> None:
         (natural(seeds=[]), "seeds: is an empty list"),
         (natural(seeds=[0, -1]), "seeds[1] = -1: must be at least 0"),
         (natural(signals={"size": 33}), "signals.size = 33: must be a multiple of 2"),
-        (natural(signals={"tuning": 0}), "signals.tuning = 0: must be at least 1"),
+        (natural(signals={"tuning": -1}), "signals.tuning = -1: must be at least 0"),
+        (natural(signals={"report": 0}), "signals.report = 0: must be at least 1"),
+        (natural(signals={"kind": "sound"}), "signals.kind = 'sound': must be one of natural, text, sinusoids"),
+        (natural(signals={"radii": [2, 0]}), "signals.radii[1] = 0: must be at least 1"),
+        (natural(signals={"angles": 1}), "signals.angles = 1: must be at least 2"),
+        (natural(problem={"picture": {}}), "problem.picture: unknown key; allowed here: "),
+        (natural(problem={"image": {"size": 3}}), "problem.image.size: unknown key; allowed here: output_activation"),
+        (
+            natural(problem={"image": {"output_activation": "relu"}}),
+            "image.output_activation = 'relu': must be one of ",
+        ),
+        (natural(problem={"image": None}), "image_natural: problem: name exactly one"),
+        (natural(problem={}), "image_natural: problem: name exactly one"),
+        (natural(problem=3), "problem = 3: must be a mapping of keys to values"),
+        (natural(stacked=["sigmas"]), "stacked[0] = 'sigmas': must be one of "),
+        (natural(stacked="sigmas"), "stacked = 'sigmas': must be one of "),
+        (natural(training={"optimizer": "sdg"}), "training.optimizer = 'sdg': must be one of adam, sgd; did you mean"),
+        (natural(training={"decay_steps": 0}), "training.decay_steps = 0: must be at least 1"),
+        (natural(choose_sigma="perhaps"), "choose_sigma = 'perhaps': must be true or false"),
+        (gaussian(normalised=2), "gaussian.normalised = 2: must be true or false"),
+        (natural(encodings={"none": {"scale": "far"}}), "none.scale = 'far': must be a number"),
+        (
+            natural(networks={"mlp": {"initialisation": "he"}}),
+            "mlp.initialisation = 'he': must be one of glorot, lecun",
+        ),
         (natural(training={"learning_rate": "fast"}), "training.learning_rate = 'fast': must be a number"),
         (natural(training={"learning_rate": float("nan")}), "training.learning_rate = nan: must be"),
         (natural(training={"report_step": 99}), "training: report_step 99 is "),
@@ -180,7 +206,10 @@ def test_the_nearest_match_is_offered_only_where_one_is_near() -> None:
         (gaussian(features=1), "gaussian.features = 1: must be a multiple of 2"),
         (gaussian(features=-2), "gaussian.features = -2: must be at least 2"),
         (gaussian(features=7), "gaussian.features = 7: must be a multiple of 2"),
-        (gaussian(variant="code"), "gaussian.variant: unknown key; allowed here: sigma, features, training"),
+        (
+            gaussian(variant="code"),
+            "gaussian.variant: unknown key; allowed here: sigma, features, normalised, training",
+        ),
         (gaussian(training={"step": 5}), "gaussian.training.step: unknown key; allowed here: steps, learning_rate"),
     ],
 )
@@ -190,6 +219,49 @@ def test_every_bad_value_gives_one_clear_line(settings: dict[Any, Any], said: st
     assert said in found
     assert found.startswith("mine.yaml: ")
     assert "\n" not in found
+
+
+@pytest.mark.parametrize(
+    ("signals", "said"),
+    [
+        (
+            {"kind": "sinusoids"},
+            "experiments.image_natural.signals: sinusoids need radii (cycles per unit length); give",
+        ),
+        (
+            {"kind": "sinusoids", "radii": 2},
+            "image_natural.signals: sinusoids need angles (how many, from 0 to 180 deg",
+        ),
+        ({"shrink": 1000}, "image_natural.signals: 0 bundled pictures of 32000 pixels or more; at least 2 are needed"),
+    ],
+)
+def test_signals_that_cannot_be_had_give_one_clear_line(signals: dict[str, Any], said: str) -> None:
+    plan = make_plan(ROOT, [Layer("mine.yaml", {"preset": "smoke", **natural(signals=signals)})], {})
+    with pytest.raises(ConfigError) as caught:
+        plan.signal_sets  # noqa: B018
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(len(parts("problems")) < 2, reason="there is one problem only")
+def test_two_problems_are_refused_and_null_takes_one_out() -> None:
+    """A lower layer's mapping merges with that of a higher one."""
+    first, second = (Layer(f"{name}.yaml", natural(problem={name: {}})) for name in list(parts("problems"))[:2])
+    assert message(first, second).endswith("experiments.image_natural: problem: name exactly one")
+    taken = Layer("third.yaml", natural(problem=dict.fromkeys([first.origin.removesuffix(".yaml")])))
+    plan = make_plan(ROOT, [Layer("config.yaml", {"preset": "smoke"}), first, second, taken], {})
+    (part, _) = chosen_problem(plan.experiments["image_natural"])
+    assert part.name == second.origin.removesuffix(".yaml")
+
+
+def test_a_problem_is_a_name_or_a_mapping_of_one() -> None:
+    def chosen(problem: Any) -> Any:
+        plan = make_plan(ROOT, [Layer("config.yaml", {"preset": "smoke", **natural(problem=problem)})], {})
+        part, parameters = chosen_problem(plan.experiments["image_natural"])
+        return part.name, parameters
+
+    assert chosen("image") == chosen({"image": {}}) == ("image", {"output_activation": "sigmoid"})
+    assert chosen({"image": {"output_activation": "tanh"}}) == ("image", {"output_activation": "tanh"})
 
 
 def test_a_preset_that_is_not_there_is_named_with_those_that_are() -> None:

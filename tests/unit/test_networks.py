@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -9,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from posenc.networks.inputs import AxisFeatures
 from posenc.networks.mlp import MLP, OUTPUTS, glorot_normal
+from posenc.networks.voxels import Voxels
+from posenc.problems.grid import Grid, half_open
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -88,9 +92,37 @@ def test_initial_biases_are_normal_with_deviation_one_hundredth() -> None:
     assert float((bias.abs() > 0.02).float().mean()) == pytest.approx(0.0455, abs=0.006)  # not cut
 
 
-def test_all_networks_of_a_stack_start_from_the_draw_of_a_single_one() -> None:
-    alone = MLP(6, 3, depth=4, width=16, generator=generator(3))
-    stacked = MLP(6, 3, depth=4, width=16, stack=5, generator=generator(3))
+@pytest.mark.parametrize(("fan_in", "width"), [(512, 256), (1, 1024), (30, 900)])
+def test_lecun_weights_are_normal_with_variance_one_over_fan_in_and_biases_zero(fan_in: int, width: int) -> None:
+    network = MLP(fan_in, 1, depth=3, width=width, initialisation="lecun", generator=generator())
+    for weight, inputs in zip(network.weights, (fan_in, width, width), strict=True):
+        draw = weight.detach().double().flatten() * math.sqrt(inputs)
+        count = draw.numel()
+        # Mean, variance, skewness and kurtosis of a standard normal, within four standard errors of so many draws.
+        assert abs(float(draw.mean())) < 4 / math.sqrt(count)
+        assert float(draw.square().mean()) == pytest.approx(1, abs=4 * math.sqrt(2 / count))
+        assert abs(float((draw**3).mean())) < 4 * math.sqrt(15 / count)
+        assert float((draw**4).mean()) == pytest.approx(3, abs=4 * math.sqrt(96 / count))
+    assert all(not bias.any() for bias in network.biases)
+
+
+def test_initialisations_differ_and_glorot_is_the_default() -> None:
+    default, glorot, lecun = (
+        [parameter.detach() for parameter in MLP(6, 3, width=16, generator=generator(), **chosen).parameters()]
+        for chosen in ({}, {"initialisation": "glorot"}, {"initialisation": "lecun"})
+    )
+    assert all(torch.equal(one, other) for one, other in zip(default, glorot, strict=True))
+    assert not any(torch.equal(one, other) for one, other in zip(default, lecun, strict=True))
+
+
+@pytest.mark.parametrize("initialisation", ["glorot", "lecun"])
+def test_all_networks_of_a_stack_start_from_the_draw_of_a_single_one(
+    initialisation: Literal["glorot", "lecun"],
+) -> None:
+    alone, stacked = (
+        MLP(6, 3, depth=4, width=16, initialisation=initialisation, stack=stack, generator=generator(3))
+        for stack in (1, 5)
+    )
     for one, many in zip(alone.parameters(), stacked.parameters(), strict=True):
         assert torch.equal(one.expand_as(many), many)
 
@@ -165,3 +197,52 @@ def test_values_leave_the_network_in_float32_whatever_the_products_ran_in() -> N
     network = MLP(6, 3, width=16, output="sigmoid", generator=generator())
     with torch.autocast("cpu", torch.bfloat16):
         assert network(random_features(5, 6).bfloat16()).dtype == torch.float32
+
+
+# ---- voxels
+
+
+def numbered_voxels(in_dim: int, size: int, stack: int = 2) -> Voxels:
+    """A stack of grids whose voxels are numbered on, the first axis fastest."""
+    voxels = Voxels(in_dim, 1, size=size, stack=stack)
+    with torch.no_grad():
+        voxels.values.copy_(torch.arange(voxels.values.numel(), dtype=torch.float32).reshape(voxels.values.shape))
+    return voxels
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize("size", [4, 7, 16])
+def test_a_grid_of_the_voxels_size_asks_for_each_voxel_once(dimensions: int, size: int) -> None:
+    voxels = numbered_voxels(dimensions, size)
+    grid = Grid((half_open(size),) * dimensions)
+    at_points = voxels(grid.points())
+    assert torch.equal(at_points, voxels.values.detach())
+    by_axis = [AxisFeatures(coordinates[:, None], torch.tensor([axis])) for axis, coordinates in enumerate(grid.axes)]
+    assert torch.equal(voxels(by_axis), at_points)
+
+
+def test_a_point_has_the_value_of_the_voxel_it_lies_in() -> None:
+    voxels = numbered_voxels(2, 4, stack=1)
+    points = torch.tensor([[0.0, 0.0], [0.3, 0.0], [0.24, 0.26], [0.99, 0.99]])
+    assert voxels(points)[0, :, 0].tolist() == [0, 1, 4, 15]
+
+
+def test_half_open_coordinates_fall_into_their_own_voxel_at_every_size() -> None:
+    for size in range(2, 600):
+        assert torch.equal(Voxels(1, 1, size=size).voxel_on_axis(half_open(size)), torch.arange(size))
+
+
+def test_voxels_start_at_mid_grey_and_only_asked_ones_get_a_gradient() -> None:
+    voxels = Voxels(2, 1, size=3, output="sigmoid", stack=2)
+    values = voxels(torch.tensor([[0.0, 0.0], [0.4, 0.7]]))
+    assert values.shape == (2, 2, 1) and (values == 0.5).all()
+    values.sum().backward()
+    assert voxels.values.grad is not None
+    assert torch.nonzero(voxels.values.grad[0, :, 0]).flatten().tolist() == [0, 7]
+    assert voxels.state_of(1)["values"].shape == (9, 1)
+
+
+def test_voxels_refuse_what_is_no_coordinate() -> None:
+    features = [AxisFeatures(torch.zeros(4, 2), torch.arange(2)) for _ in range(2)]
+    with pytest.raises(ValueError, match="encoding none"):
+        Voxels(4, 1, size=4)(features)

@@ -14,14 +14,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from project import COMBINATIONS, PAPER, ROOT
+from project import COMBINATIONS, PAPER, ROOT, copy_project
+from pydantic import ValidationError
 
 from posenc.claims.model import Claim
-from posenc.plan.layers import Layer
-from posenc.plan.scales import number, sigma_of_nyquist, training_nyquist
+from posenc.plan.combinations import parameter_columns
+from posenc.plan.layers import ConfigError, Layer
+from posenc.plan.model import chosen_problem, entries
+from posenc.plan.papers import Paper
+from posenc.plan.registry import parts
+from posenc.plan.scales import number, sigma_of_nyquist
 from posenc.plan.workflow import Plan, make_plan
 
 PRESETS = ("smoke", "laptop", "paper")
@@ -68,18 +74,19 @@ def test_numbers_as_people_write_them(value: float, text: str) -> None:
 
 
 def test_the_training_nyquist_is_half_the_training_grid() -> None:
-    assert training_nyquist(512) == 128  # 256 x 256 training pixels
+    assert parts("problems")["image"].attributes["nyquist"] * 512 == 128  # 256 x 256 training pixels
 
 
 @pytest.mark.parametrize("fraction", [0.0078125, 0.05, 0.5, 1])
 def test_of_nyquist_gives_the_sigma_whose_frequency_is_that_fraction(fraction: float) -> None:
     wanted = fraction * 128
-    assert sigma_of_nyquist(fraction, 512, "cycles") == pytest.approx(wanted, rel=1e-3)
-    assert 2 ** sigma_of_nyquist(fraction, 512, "exponent") - 1 == pytest.approx(wanted, rel=5e-3)
+    assert sigma_of_nyquist(fraction, 128, "cycles") == pytest.approx(wanted, rel=1e-3)
+    assert 2 ** sigma_of_nyquist(fraction, 128, "exponent") - 1 == pytest.approx(wanted, rel=5e-3)
 
 
 def test_of_nyquist_keeps_the_paper_s_values_at_the_paper_s_size() -> None:
-    sigmas = [found.settings["sigma"] for found in plan_of("paper").combinations["image_scales"].values()]
+    combinations = plan_of("paper").combinations["image_scales"].values()
+    sigmas = [member["sigma"] for found in combinations for member in found.members]
     assert sigmas == [1, 2, 4, 8, 10, 16, 32, 64]
 
 
@@ -96,14 +103,20 @@ def test_the_number_of_combinations(preset: str) -> None:
 def test_a_grid_is_the_product_of_its_lists(preset: str) -> None:
     plan = plan_of(preset)
     for name, experiment in plan.experiments.items():
-        architectures = math.prod(len(values) for values in experiment.networks.mlp.model_dump().values())
-        expected = 0
-        for encoding in ("none", "basic", "positional", "gaussian"):
-            if (grid := getattr(experiment.encodings, encoding)) is not None:
-                lists = grid.model_dump(exclude={"training", "sigma"}).values()
-                sigmas = (grid.sigma.absolute or grid.sigma.of_nyquist) if hasattr(grid, "sigma") else [0]
-                expected += math.prod(map(len, [*lists, sigmas]))
-        assert len(plan.combinations[name]) == expected * architectures * len(experiment.seeds)
+        architectures = sum(
+            math.prod(len(values) for values in grid.model_dump().values())
+            for grid in entries(experiment.networks).values()
+        )
+        jobs = members = 0
+        for grid in entries(experiment.encodings).values():
+            lists = grid.model_dump(exclude={"training", "sigma"})
+            if hasattr(grid, "sigma"):
+                lists["sigma"] = grid.sigma.absolute or grid.sigma.of_nyquist
+            members += math.prod(len(values) for values in lists.values())
+            jobs += math.prod(len(values) for key, values in lists.items() if key not in experiment.stacked)
+        found = plan.combinations[name]
+        assert len(found) == jobs * architectures * len(experiment.seeds)
+        assert sum(len(one.members) for one in found.values()) == members * architectures * len(experiment.seeds)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +170,7 @@ def test_what_a_job_is_told_is_plain(preset: str) -> None:
     specs += plan.signal_specs.values()
     specs += [plan.artefact_spec(target) for target in plan.artefacts]
     specs += [plan.paper_spec(paper) for paper in plan.papers] + [plan.facts]
+    specs += [plan.study_spec(name) for name in plan.studies]
     for spec in specs:
         assert json.loads(json.dumps(spec)) == spec
         assert builtin(spec)
@@ -175,14 +189,16 @@ def test_a_combination_says_all_that_a_fit_needs() -> None:
     plan = plan_of("paper")
     label = "gaussian+sigma=10+features=512/mlp+depth=4+width=256/seed=0"
     assert plan.combinations["image_natural"][label].spec == {
-        "encoding": {"use": "posenc.encodings.gaussian:Gaussian", "sigma": 10.0, "features": 512},
+        "members": [{"use": "posenc.encodings.gaussian:Gaussian", "sigma": 10.0, "features": 512}],
         "network": {"use": "posenc.networks.mlp:MLP", "depth": 4, "width": 256},
-        "problem": {"use": "posenc.problems.image:ImageRegression"},
+        "problem": {"use": "posenc.problems.image:ImageRegression", "output_activation": "sigmoid"},
         "seed": 0,
         "sets": ["report", "tuning"],
         "training": {
             "steps": 2000,
             "learning_rate": 1e-3,
+            "optimizer": "adam",
+            "decay_steps": None,
             "log_every": 25,
             "precision": "auto",
         },
@@ -213,7 +229,7 @@ def test_tuning_pictures_are_fitted_only_where_a_sigma_is_chosen() -> None:
 def test_numbers_may_be_written_as_text() -> None:
     plan = plan_with(experiments=natural(training={"learning_rate": "1e-4"}, encodings={"gaussian": {"sigma": "2"}}))
     found = plan.combinations["image_natural"]["gaussian+sigma=2+features=32/mlp+depth=4+width=32/seed=0"]
-    assert (found.spec["training"]["learning_rate"], found.spec["encoding"]["sigma"]) == (1e-4, 2.0)
+    assert (found.spec["training"]["learning_rate"], found.spec["members"][0]["sigma"]) == (1e-4, 2.0)
 
 
 def test_null_takes_an_encoding_out_and_an_empty_entry_puts_one_in() -> None:
@@ -236,11 +252,127 @@ def test_records_name_combinations_in_the_order_of_their_files() -> None:
     folders = [Path(path).parent for path in plan.fits("image_features", "values.csv")]
     root = Path("results/smoke/fits/image_features")
     assert [root / found["combination"] for found in settings["combinations"]] == folders
-    assert settings["combinations"][0] == {
+    assert settings["chosen_by"] == ["psnr", "test"]
+    first = settings["combinations"][0]
+    (member,) = first.pop("members")
+    assert first == {
         "combination": "gaussian+sigma=2+features=8/mlp+depth=2+width=32/seed=0",
-        "seed": 0, "encoding": "gaussian", "network": "mlp", "sigma": 2.0, "features": 8, "variant": None,
-        "depth": 2, "width": 32, "learning_rate": 1e-3, "steps": 30,
+        "seed": 0, "encoding": "gaussian", "network": "mlp", "learning_rate": 1e-3, "steps": 30,
     }  # fmt: skip
+    stated = {"sigma": 2.0, "features": 8, "normalised": False, "depth": 2, "width": 32, "initialisation": "glorot"}
+    assert member == dict.fromkeys(parameter_columns()) | stated
+
+
+def test_there_is_a_column_for_every_parameter_of_encodings_and_networks() -> None:
+    columns = parameter_columns()
+    assert columns[:5] == ("sigma", "features", "variant", "depth", "width")
+    assert list(columns[5:]) == sorted(columns[5:])
+    named = {
+        name for folder in ("encodings", "networks") for part in parts(folder).values() for name in part.parameters
+    }
+    assert set(columns) == named
+    assert len(columns) == len(named)
+
+
+# ---- stacked axes
+
+
+def test_one_job_takes_all_values_of_a_stacked_axis() -> None:
+    grid = {"sigma": [1, 2, 4], "features": [8, 16]}
+    encodings = {"none": {}, "basic": None, "positional": None, "gaussian": grid}
+    stacked, apart = (
+        plan_with(experiments=natural(encodings=encodings, stacked=axes)).combinations["image_natural"]
+        for axes in ("sigma", [])
+    )
+    assert list(stacked) == [
+        "gaussian+features=8/mlp+depth=4+width=32/seed=0",
+        "gaussian+features=16/mlp+depth=4+width=32/seed=0",
+        "none/mlp+depth=4+width=32/seed=0",
+    ]
+    first = stacked["gaussian+features=8/mlp+depth=4+width=32/seed=0"]
+    assert [(member["sigma"], member["features"]) for member in first.spec["members"]] == [(1, 8), (2, 8), (4, 8)]
+    assert [(member["sigma"], member["features"]) for member in first.members] == [(1, 8), (2, 8), (4, 8)]
+    # Nothing is lost, and nothing else is different.
+    for one in stacked.values():
+        for spec, settings in zip(one.spec["members"], one.members, strict=True):
+            (own,) = [found for found in apart.values() if found.members == [settings]]
+            assert own.spec == one.spec | {"members": [spec]}
+            assert own.settings == one.settings
+    assert sum(len(one.members) for one in stacked.values()) == len(apart) == 7
+
+
+def test_several_axes_may_be_stacked_and_one_value_stays_in_the_name() -> None:
+    encodings = {"none": None, "basic": None, "positional": None}
+    both = plan_with(
+        experiments=natural(
+            encodings=encodings | {"gaussian": {"sigma": [1, 2], "features": [8, 16]}}, stacked=["sigma", "features"]
+        )
+    )
+    assert labels(both, "image_natural") == ["gaussian/mlp+depth=4+width=32/seed=0"]
+    one = plan_with(
+        experiments=natural(encodings=encodings | {"gaussian": {"sigma": 2, "features": 8}}, stacked=["sigma"])
+    )
+    assert labels(one, "image_natural") == ["gaussian+sigma=2+features=8/mlp+depth=4+width=32/seed=0"]
+
+
+def test_a_member_asked_for_twice_is_there_once() -> None:
+    plan = plan_with(experiments=natural(encodings={"gaussian": {"sigma": [1, 1.0, 2]}}, stacked=["sigma"]))
+    (found,) = [each for label, each in plan.combinations["image_natural"].items() if "gaussian" in label]
+    assert [member["sigma"] for member in found.members] == [1, 2]
+
+
+def test_a_job_s_memory_is_that_of_its_largest_member() -> None:
+    def declared(stacked: list[str]) -> list[int]:
+        encodings = {"none": None, "basic": None, "positional": None, "gaussian": {"sigma": 1, "features": [8, 512]}}
+        settings = natural(signals={"size": 256, "shrink": 1}, encodings=encodings, stacked=stacked)
+        plan, found = plan_with(experiments=settings), []
+        for label in labels(plan, "image_natural"):
+            encoding, network, seed = label.split("/")
+            wildcards = SimpleNamespace(experiment="image_natural", encoding=encoding, network=network, seed=seed[5:])
+            found.append(plan.fit_memory_mb(wildcards, 1, elsewhere=False))
+            assert plan.fit_threads(wildcards, cores=64) >= 1
+            assert list(plan.fit_inputs(wildcards)) == ["values", "rows"]
+        return found
+
+    small, large = declared([])
+    assert 600 <= small < large
+    assert declared(["features"]) == [large]
+
+
+# ---- lesser parameters
+
+
+def test_a_lesser_parameter_is_named_only_where_it_is_not_at_its_default() -> None:
+    networks = {"mlp": {"initialisation": ["glorot", "lecun"]}}
+    encodings = {"none": {"shift": [0, -0.5]}, "basic": None, "positional": None, "gaussian": {"sigma": 1}}
+    plan = plan_with(experiments=natural(encodings=encodings, networks=networks))
+    mlp, lecun = "mlp+depth=4+width=32", "mlp+depth=4+width=32+initialisation=lecun"
+    assert labels(plan, "image_natural") == [
+        *(f"gaussian+sigma=1+features=32/{network}/seed=0" for network in (mlp, lecun)),
+        *(f"none/{network}/seed=0" for network in (mlp, lecun)),
+        *(f"none+shift=-0.5/{network}/seed=0" for network in (mlp, lecun)),
+    ]
+    spec = plan.combinations["image_natural"][f"none+shift=-0.5/{lecun}/seed=0"].spec
+    assert spec["members"] == [{"use": "posenc.encodings.none:NoEncoding", "shift": -0.5}]
+    assert spec["network"]["initialisation"] == "lecun"
+    normalised = plan_with(experiments=natural(encodings={"basic": {"normalised": [False, True]}}))
+    assert labels(normalised, "image_natural")[:2] == [
+        "basic/mlp+depth=4+width=32/seed=0",
+        "basic+normalised=True/mlp+depth=4+width=32/seed=0",
+    ]
+
+
+def test_a_problem_s_parameters_go_to_its_fits() -> None:
+    plan = plan_with(experiments=natural(problem={"image": {"output_activation": "tanh"}}))
+    specs = [found.spec["problem"] for found in plan.combinations["image_natural"].values()]
+    assert specs == [{"use": "posenc.problems.image:ImageRegression", "output_activation": "tanh"}] * len(specs)
+    assert {chosen_problem(experiment)[0].name for experiment in plan.experiments.values()} >= {"image"}
+
+
+def test_gradient_descent_and_decay_go_to_the_fits() -> None:
+    plan = plan_with(experiments=natural(training={"optimizer": "sgd", "decay_steps": 10}))
+    trainings = [found.spec["training"] for found in plan.combinations["image_natural"].values()]
+    assert {(training["optimizer"], training["decay_steps"]) for training in trainings} == {("sgd", 10)}
 
 
 def test_a_job_finds_its_combination_by_wildcards() -> None:
@@ -288,10 +420,10 @@ def test_experiments_with_the_same_pictures_share_them() -> None:
 
 def test_no_source_both_tunes_and_is_reported_on() -> None:
     for preset in PRESETS:
-        for found in plan_of(preset).signal_sets.values():
+        for name, found in plan_of(preset).signal_sets.items():
             sources = {which: {row["source"] for row in found.spec["signals"] if row["set"] == which}
                        for which in ("tuning", "report")}  # fmt: skip
-            assert sources["tuning"]
+            assert sources["tuning"] or not plan_of(preset).experiments[name].signals.tuning
             assert sources["report"]
             assert not sources["tuning"] & sources["report"]
 
@@ -314,6 +446,74 @@ def test_a_folder_is_used_wherever_it_is_named(folder: Path) -> None:
     assert plan_of("smoke").source.origin == "bundled"
 
 
+@pytest.mark.parametrize("kind", ["volumes", "meshes", "nerf"])
+def test_a_folder_with_other_kinds_of_data_alone_leaves_pictures_bundled(kind: str, tmp_path: Path) -> None:
+    (tmp_path / kind).mkdir()
+    (tmp_path / kind / "preview.png").touch()  # no picture to learn
+    plan = plan_with(data={"folder": str(tmp_path)})
+    assert (plan.source.origin, plan.source.data_folder) == ("bundled", tmp_path)
+    assert plan.signal_files(plan.signal_sets["image_natural"].key) == []
+    assert plan.signal_sets["image_natural"] == plan_of("smoke").signal_sets["image_natural"]
+    assert f"data of {tmp_path}" in plan.summary()
+    assert "bundled and drawn signals" in plan_of("smoke").summary()
+
+
+def test_pictures_beside_other_kinds_are_used_from_their_own_folder(folder: Path, tmp_path: Path) -> None:
+    both = tmp_path / "both"
+    (both / "volumes").mkdir(parents=True)
+    (both / "images").mkdir()
+    for path in folder.glob("*.png"):
+        path.rename(both / "images" / path.name)
+    plan = plan_with(data={"folder": str(both)})
+    assert (plan.source.origin, plan.source.data_folder) == ("local", both)
+    files = plan.signal_files(plan.signal_sets["image_natural"].key)
+    assert files == [str(both / "images" / f"{name}.png") for name in ("a", "b", "c")]
+
+
+def test_a_folder_without_any_data_is_still_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    with pytest.raises(ConfigError, match="no image files in this folder"):
+        plan_with(data={"folder": str(tmp_path)})
+
+
+WAVES = {"kind": "sinusoids", "radii": [2, 4], "angles": 5, "tuning": 0, "report": 1}
+
+
+def test_another_kind_s_signals_have_its_settings_and_conditions() -> None:
+    plan = plan_with(experiments={"image_scales": {"signals": WAVES}})
+    found = plan.signal_sets["image_scales"]
+    assert found.key == "sinusoids-drawn+size=32+shrink=4+tuning=0+report=10+radii=2-4+angles=5"
+    assert found.spec["use"] == "posenc.signals.sinusoids"
+    assert {name: found.spec[name] for name in ("kind", "size", "radii", "angles")} == {
+        "kind": "sinusoids", "size": 32, "radii": [2, 4], "angles": 5,
+    }  # fmt: skip
+    rows = found.spec["signals"]
+    assert rows[1] == {
+        "name": "radius_2_angle_01", "set": "report", "source": "radius_2_angle_01", "path": "", "condition": "45",
+    }  # fmt: skip
+    assert len(rows) == 10
+    assert found.modules == ["posenc.signals.sinusoids"]
+    assert plan.signals_digest(found.key) != plan.signals_digest(plan.signal_sets["image_text"].key)
+    assert plan.shows(["image_scales"]) == (
+        "Preset smoke. image_scales: 10 drawn report plane waves on 32 x 32 pixels, seed 0."
+    )
+    # A setting that another kind has leaves these signals' folder alone.
+    assert "radii" not in plan.signal_sets["image_natural"].key
+
+
+def test_signals_by_the_paper_s_own_recipe_are_as_published() -> None:
+    settings = {"image_scales": {"signals": WAVES}}
+    plan = make_plan(ROOT, [Layer("config.yaml", {"preset": "paper", "experiments": settings})], {})
+    waves, pictures = plan.facts_of(["image_scales"]), plan.facts_of(["image_scales", "image_text"])
+    assert waves == {"preset": "paper", "paper_protocol": True, "scale": "paper settings, signals as published"}
+    assert pictures == {"preset": "paper", "paper_protocol": False, "scale": "paper settings, stand-in signals"}
+    assert plan.artefact_spec("fourier_features_figure_10")["facts"] == waves
+    assert plan.artefact_spec("fourier_features_table_3")["facts"]["paper_protocol"] is False
+    smoke = plan_with(experiments=settings)
+    assert smoke.facts_of(["image_scales"])["paper_protocol"] is False  # not at the paper's settings
+    assert smoke.facts_of(["image_scales"])["scale"] == "smoke scale, signals as published"
+
+
 def test_only_published_pictures_at_the_paper_s_settings_are_its_protocol(folder: Path) -> None:
     assert plan_of("paper").facts["paper_protocol"] is False
     assert "stand-in" in plan_of("paper").facts["scale"]
@@ -329,8 +529,9 @@ def test_every_artefact_has_its_function_and_caption_and_reads_what_there_is() -
         module, function = artefact.function.split(":")
         assert callable(getattr(importlib.import_module(module), function)), target
         assert paper.caption(name).read_text().strip(), target
-        assert set(artefact.experiments) <= set(plan.experiments), target
+        assert set(artefact.experiments) <= {*plan.experiments, *plan.studies}, target
         assert set(artefact.pictures) <= set(artefact.experiments), target
+        assert set(artefact.theory) <= set(plan.studies), target
         assert set(artefact.published) <= set(paper.published), target
 
 
@@ -343,7 +544,7 @@ def test_claims_are_well_formed_and_read_what_there_is() -> None:
     plan = plan_of("laptop")
     for name, paper in plan.papers.items():
         claims = [Claim.model_validate(claim) for claim in paper.claims]
-        assert {used for claim in claims for used in claim.experiments} <= set(plan.experiments)
+        assert {used for claim in claims for used in claim.experiments} <= {*plan.experiments, *plan.studies}
         assert all(claim.paper == name for claim in claims)
         assert set(plan.claim_experiments(name)) == {used for claim in claims for used in claim.experiments}
 
@@ -372,3 +573,77 @@ def test_a_caption_says_preset_pictures_and_seeds() -> None:
     assert plan_of("smoke").shows(["image_scales"]) == (
         "Preset smoke. image_scales: 1 bundled report picture of 32 x 32 pixels, seed 0."
     )
+
+
+# ---- theory
+
+STUDIES = """
+spectrum:
+  title: Spectra of Kernels
+  function: posenc.theory.study:run_study
+  signals: [image_text]
+  fits: [image_scales]
+  parameters: {sigmas: [1, 2]}
+bare:
+  title: Nothing but formulas
+  function: posenc.theory.study:run_study
+"""
+
+
+@pytest.fixture
+def with_theory(tmp_path: Path) -> Plan:
+    root = copy_project(tmp_path / "posenc")
+    (root / PAPER / "theory.yaml").write_text(STUDIES)
+    about = yaml.safe_load((root / PAPER / "paper.yaml").read_text())
+    about["artefacts"]["figure_6"] |= {"experiments": ["image_features", "bare"], "theory": ["spectrum"]}
+    (root / PAPER / "paper.yaml").write_text(yaml.safe_dump(about))
+    return make_plan(root, [Layer("config.yaml", {"preset": "smoke"})], {})
+
+
+def test_a_study_reads_the_signals_and_fits_it_names(with_theory: Plan) -> None:
+    plan = with_theory
+    assert list(plan.studies) == ["spectrum", "bare"]
+    inputs = plan.study_inputs("spectrum")
+    assert inputs["arrays"] == plan.fits("image_scales", "arrays.npz")
+    sets = ("image_text", "image_scales")
+    assert inputs["signals"] == [plan.signals(name, f"signals.{end}") for name in sets for end in ("npz", "json")]
+    spec = plan.study_spec("spectrum")
+    assert json.loads(json.dumps(spec)) == spec
+    assert builtin(spec)
+    assert spec["common"] == {"paper": "fourier_features", "experiment": "spectrum", "preset": "smoke"}
+    assert (spec["function"], spec["parameters"]) == ("posenc.theory.study:run_study", {"sigmas": [1, 2]})
+    assert list(spec["signals"]) == list(sets)
+    fits = spec["fits"]["image_scales"]
+    assert [fit["arrays"] for fit in fits] == inputs["arrays"]
+    combinations = list(plan.combinations["image_scales"].values())
+    assert [fit["spec"] for fit in fits] == [found.spec for found in combinations]
+    assert plan.study_inputs("bare") == {"arrays": [], "signals": []}
+
+
+def test_studies_lie_beside_the_records_and_artefacts_may_read_both(with_theory: Plan) -> None:
+    plan = with_theory
+    inputs = plan.artefact_inputs("fourier_features_figure_6")
+    assert inputs["records"] == ["results/smoke/records/image_features.parquet", "results/smoke/theory/bare.parquet"]
+    assert inputs["summaries"] == ["results/smoke/records/image_features.json", "results/smoke/theory/bare.json"]
+    assert inputs["theory"] == ["results/smoke/theory/spectrum.npz"]
+    spec = plan.artefact_spec("fourier_features_figure_6")
+    assert spec["theory"] == {"spectrum": "results/smoke/theory/spectrum.npz"}
+    assert spec["shows"].endswith("; bare: nothing but formulas, exact at every preset.")
+    assert {f"results/smoke/theory/{name}.parquet" for name in ("spectrum", "bare")} <= set(plan.on_the_way)
+    assert plan.study_digest("spectrum") == plan.study_digest("bare")  # the same function
+
+
+def test_a_paper_without_studies_has_none() -> None:
+    paper = next(iter(plan_of("smoke").papers.values()))
+    assert set(paper.theory) == set(plan_of("smoke").studies)
+    assert (paper.folder / "theory.yaml").is_file() == bool(paper.theory)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("a: {title: T}", "function"), ("a: {title: T, function: 'm:f', fit: [x]}", "fit\n  Extra inputs are not")],
+)
+def test_a_study_that_is_not_well_formed_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "theory.yaml").write_text(text)
+    with pytest.raises(ValidationError, match=said):
+        Paper("p", tmp_path).theory  # noqa: B018

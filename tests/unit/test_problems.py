@@ -1,5 +1,8 @@
 """Problems: which coordinates and pixels belong together, and how they are scored."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +11,11 @@ from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
+from posenc.plan.registry import Part, parts
 from posenc.problems.grid import Grid, half_open
 from posenc.problems.image import ImageRegression
+from posenc.problems.score import Score, psnr
+from posenc.training.stack import load_class
 
 SPLITS = {
     "train": (slice(0, None, 2), slice(0, None, 2)),
@@ -20,6 +26,10 @@ SPLITS = {
 
 def pictures(count: int = 3, height: int = 8, width: int = 12, channels: int = 3) -> Tensor:
     return torch.rand(count, height, width, channels, generator=torch.Generator().manual_seed(0))
+
+
+def regression(values: Tensor, **parameters: Any) -> ImageRegression:
+    return ImageRegression({"values": values}, **parameters)
 
 
 @given(count=st.integers(1, 2000))
@@ -45,7 +55,7 @@ def test_grid_points_run_with_the_last_axis_slowest(lengths: list[int]) -> None:
 @pytest.mark.parametrize("split", SPLITS)
 def test_each_point_carries_the_pixel_at_its_place_in_x_y_order(split: str) -> None:
     values = pictures()
-    part = ImageRegression(values).splits[split]
+    part = regression(values).splits[split]
     points = part.grid.points()
     height, width = values.shape[1:3]
     columns, rows = (points * torch.tensor([width, height])).round().long().unbind(dim=1)
@@ -58,7 +68,7 @@ def test_targets_are_the_split_of_the_pictures_row_by_row(split: str) -> None:
     values = pictures()
     rows, columns = SPLITS[split]
     expected = values[:, rows, columns]
-    part = ImageRegression(values).splits[split]
+    part = regression(values).splits[split]
     assert torch.equal(part.targets, expected.reshape(3, -1, 3))
     assert len(part.grid) == part.targets.shape[1] == expected.shape[1] * expected.shape[2]
 
@@ -66,7 +76,7 @@ def test_targets_are_the_split_of_the_pictures_row_by_row(split: str) -> None:
 @given(half_height=st.integers(1, 8), half_width=st.integers(1, 8))
 @settings(max_examples=30, deadline=None)
 def test_train_and_test_are_a_quarter_each_and_share_no_pixel(half_height: int, half_width: int) -> None:
-    splits = ImageRegression(pictures(1, 2 * half_height, 2 * half_width)).splits
+    splits = regression(pictures(1, 2 * half_height, 2 * half_width)).splits
     places = {name: set(map(tuple, part.grid.points().tolist())) for name, part in splits.items()}
     assert len(places["train"]) == len(places["test"]) == half_height * half_width
     assert len(places["all"]) == 4 * half_height * half_width
@@ -75,7 +85,7 @@ def test_train_and_test_are_a_quarter_each_and_share_no_pixel(half_height: int, 
 
 
 def test_every_split_is_tested() -> None:
-    assert set(ImageRegression(pictures()).splits) == set(SPLITS)
+    assert set(regression(pictures()).splits) == set(SPLITS)
 
 
 @pytest.mark.parametrize("noise", [0.3, 1e-2, 1e-4])
@@ -86,29 +96,118 @@ def test_psnr_is_that_of_scikit_image_for_each_picture(noise: float) -> None:
         peak_signal_noise_ratio(a.numpy().astype(np.float64), b.numpy().astype(np.float64), data_range=1.0)
         for a, b in zip(truth, shown, strict=True)
     ]
-    np.testing.assert_allclose(ImageRegression.psnr(shown, truth), expected, rtol=1e-6)
+    np.testing.assert_allclose(psnr(shown, truth), expected, rtol=1e-6)
 
 
 def test_psnr_counts_values_outside_the_range_unclipped() -> None:
     truth = torch.ones(1, 4, 3)
-    assert float(ImageRegression.psnr(truth + 0.1, truth)) == pytest.approx(20)
+    assert float(psnr(truth + 0.1, truth)) == pytest.approx(20)
 
 
 def test_psnr_of_an_exact_fit_is_infinite() -> None:
     truth = pictures().reshape(3, -1, 3)
-    assert (ImageRegression.psnr(truth, truth) == float("inf")).all()
+    assert (psnr(truth, truth) == float("inf")).all()
 
 
-def test_loss_is_half_the_mean_squared_error_of_each_picture() -> None:
-    truth, shown = pictures().reshape(3, -1, 3), pictures(3, 12, 8).reshape(3, -1, 3)
-    expected = [0.5 * np.mean((a.numpy() - b.numpy()) ** 2) for a, b in zip(shown, truth, strict=True)]
-    np.testing.assert_allclose(ImageRegression.loss(shown, truth), expected, rtol=1e-5)
+@pytest.mark.parametrize("shape", [(24, 3), (4, 6, 3), (2, 3, 4, 3), (72,)])
+def test_psnr_is_over_all_that_follows_the_first_axis(shape: tuple[int, ...]) -> None:
+    truth, shown = pictures(3, 4, 6).reshape(3, *shape), pictures(3, 6, 4).reshape(3, *shape)
+    torch.testing.assert_close(psnr(shown, truth), psnr(shown.flatten(1), truth.flatten(1)))
+    assert psnr(shown, truth).shape == (3,)
+
+
+def test_loss_is_half_the_mean_squared_error_of_each_picture_s_observed_pixels() -> None:
+    truth, shown = pictures(), pictures(3, 4, 6).reshape(3, -1, 3)
+    observed = truth[:, ::2, ::2].reshape(3, -1, 3)
+    expected = [0.5 * np.mean((a.numpy() - b.numpy()) ** 2) for a, b in zip(shown, observed, strict=True)]
+    np.testing.assert_allclose(regression(truth).loss(shown, 1), expected, rtol=1e-5)
 
 
 @given(scale=st.floats(0.01, 1))
 @settings(max_examples=20, deadline=None)
 def test_psnr_and_loss_tell_the_same(scale: float) -> None:
-    truth = pictures().reshape(3, -1, 3)
-    shown = truth + scale * (pictures(3, 12, 8).reshape(3, -1, 3) - 0.5)
-    by_loss = -10 * torch.log10(2 * ImageRegression.loss(shown, truth))
-    torch.testing.assert_close(ImageRegression.psnr(shown, truth).float(), by_loss, rtol=1e-4, atol=1e-4)
+    problem = regression(pictures())
+    observed = problem.splits["train"].targets
+    shown = observed + scale * (pictures(3, 6, 4).reshape(3, -1, 3) - 0.5)
+    by_loss = -10 * torch.log10(2 * problem.loss(shown, 1))
+    torch.testing.assert_close(psnr(shown, observed).float(), by_loss, rtol=1e-4, atol=1e-4)
+
+
+# What the engine asks of a problem
+
+
+def softened(problem: ImageRegression, asked: list[Grid]) -> Callable[[Grid | Tensor], Tensor]:
+    """A prediction halfway between each split's truth and grey; what was asked for goes into the list."""
+    targets = {id(part.grid): part.targets for part in problem.splits.values()}
+
+    def predict(where: Grid | Tensor) -> Tensor:
+        assert isinstance(where, Grid)
+        asked.append(where)
+        return (targets[id(where)] + 0.5) / 2
+
+    return predict
+
+
+def scored(problem: ImageRegression, last: bool) -> list[Score]:
+    return list(problem.scores(softened(problem, []), last))
+
+
+def test_the_networks_are_asked_at_the_observed_pixels_at_every_step() -> None:
+    problem = regression(pictures())
+    assert problem.fixed and problem.together
+    assert problem.inputs(0) is problem.inputs(7) is problem.splits["train"].grid
+
+
+def test_scores_are_of_train_and_test_and_at_the_end_of_all() -> None:
+    values = pictures()
+    problem = regression(values)
+    assert [(score.metric, score.split) for score in scored(problem, False)] == [("psnr", "train"), ("psnr", "test")]
+    found = scored(problem, True)
+    assert [(score.metric, score.split) for score in found] == [("psnr", name) for name in ("train", "test", "all")]
+    assert {(score.item, score.set) for score in found} == {("", "")}  # pictures have no parts
+    for score in found:
+        cut = values[:, *SPLITS[score.split]]
+        torch.testing.assert_close(score.values, psnr((cut + 0.5) / 2, cut))
+    assert problem.chosen_by in [(score.metric, score.split) for score in scored(problem, False)]
+
+
+def test_shown_is_the_predicted_picture_in_half_precision() -> None:
+    values = pictures()
+    problem = regression(values)
+    asked: list[Grid] = []
+    (name, picture), *others = problem.shown(softened(problem, asked)).items()
+    assert (name, others) == ("", [])
+    assert [len(grid) for grid in asked] == [8 * 12]
+    assert picture.dtype == torch.float16
+    torch.testing.assert_close(picture, ((values + 0.5) / 2).half())
+
+
+def test_stored_bytes_are_taken_to_one_and_floats_as_they_are() -> None:
+    stored = (255 * pictures()).round().to(torch.uint8)
+    assert torch.equal(regression(stored).splits["all"].targets, stored.reshape(3, -1, 3).float() / 255)
+    waves = 2 * pictures() - 1
+    assert torch.equal(regression(waves).splits["all"].targets, waves.reshape(3, -1, 3))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_network_has_the_channels_of_the_pictures_and_the_output_asked_for(channels: int) -> None:
+    problem = regression(pictures(channels=channels))
+    assert (problem.channels, problem.output, problem.dimensions) == (channels, "sigmoid", 2)
+    assert regression(pictures(), output_activation="tanh").output == "tanh"
+
+
+# Every problem
+
+
+@pytest.mark.parametrize("part", parts("problems").values(), ids=lambda part: part.name)
+def test_a_registered_problem_says_what_the_planner_and_the_engine_ask_of_it(part: Part) -> None:
+    cls = load_class({"use": part.use})
+    for name in ("dimensions", "chosen_by"):  # the planner reads these from the source
+        assert part.attributes[name] == getattr(cls, name)
+    assert "nyquist" in part.attributes or "batch" in part.parameters  # how many points are asked for
+    metric, split = cls.chosen_by
+    assert metric and split in ("train", "test", "all")
+    assert isinstance(cls.fixed, bool) and isinstance(cls.together, bool)
+    for name in ("inputs", "loss", "scores", "shown"):
+        assert callable(getattr(cls, name))
+    assert part.doc

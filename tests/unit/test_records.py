@@ -14,14 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from posenc.files import write_json
-from posenc.plan.combinations import Combination
+from posenc.plan.combinations import Combination, parameter_columns
 from posenc.records import collect_records, concatenate_records, is_chosen, is_final, read_values
 from posenc.training.outputs import VALUE_COLUMNS, write_values
 
 # As the records contract states them.
 COLUMNS = [
-    *("paper", "experiment", "preset", "combination", "seed", "encoding", "sigma", "bandwidth", "features", "variant"),
-    *("network", "depth", "width", "learning_rate", "steps", "precision", "device"),
+    *("paper", "experiment", "preset", "combination", "member", "seed", "encoding", "sigma", "bandwidth", "features"),
+    *("variant", "network", "depth", "width", "learning_rate", "steps", "precision", "device"),
+    *sorted(set(parameter_columns()) - {"sigma", "features", "variant", "depth", "width"}),
     *("signal", "set", "source", "item", "replicate", "condition", "split", "metric", "step", "value", "status"),
     *("final", "chosen"),
 ]
@@ -47,13 +48,14 @@ SIGMAS = (1.0, 2.0, 4.0)
 def row(sigma: float, value: float, **columns: Any) -> dict[str, Any]:
     """A final test PSNR of a tuning signal, unless said otherwise."""
     made = SETTINGS | {"sigma": sigma, "seed": 0, "signal": "a", "set": "tuning", "split": "test", "metric": "psnr"}
-    made |= {"step": 100, "value": value, "status": "ok", "final": True} | columns
+    made |= {"step": 100, "value": value, "status": "ok", "final": True, "member": 0, "item": None, "condition": None}
+    made |= columns
     return made | {"combination": f"{made['encoding']}+sigma={sigma}/{made['variant']}/{made['depth']}/{made['seed']}"}
 
 
-def chosen_sigmas(rows: Sequence[Mapping[str, Any]]) -> set[float]:
+def chosen_sigmas(rows: Sequence[Mapping[str, Any]], metric: str = "psnr", split: str = "test") -> set[float]:
     frame = pd.DataFrame(rows)
-    return set(frame["sigma"][is_chosen(frame)])
+    return set(frame["sigma"][is_chosen(frame, metric, split)])
 
 
 # Choosing sigma
@@ -91,7 +93,7 @@ def test_report_rows_never_matter(report: list[float], others: random.Random) ->
 
 def test_every_row_of_the_chosen_sigma_is_chosen_and_no_other() -> None:
     frame = pd.DataFrame([row(sigma, 20 + sigma, set=which) for sigma in SIGMAS for which in ("tuning", "report")])
-    assert is_chosen(frame).tolist() == [False, False, False, False, True, True]
+    assert is_chosen(frame, "psnr", "test").tolist() == [False, False, False, False, True, True]
 
 
 def test_sigma_is_chosen_on_the_mean_over_seeds() -> None:
@@ -124,7 +126,7 @@ def test_a_sweep_without_tuning_signals_chooses_nothing() -> None:
 @pytest.mark.parametrize("which", ["report", "tuning"])
 @pytest.mark.parametrize("status", ["ok", "diverged"])
 def test_without_a_sweep_everything_is_chosen(sigma: float, which: str, status: str) -> None:
-    assert is_chosen(pd.DataFrame([row(sigma, 20.0, set=which, status=status, encoding="none")])).all()
+    assert is_chosen(pd.DataFrame([row(sigma, 20.0, set=which, status=status, encoding="none")]), "psnr", "test").all()
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ def test_only_combinations_that_differ_in_sigma_alone_compete(setting: str, valu
     frame = pd.DataFrame(
         [row(sigma, 20.0 + (sigma == best[value]), **{setting: value}) for value in values for sigma in SIGMAS]
     )
-    chosen = frame[is_chosen(frame)]
+    chosen = frame[is_chosen(frame, "psnr", "test")]
     assert dict(zip(chosen[setting], chosen["sigma"], strict=True)) == best
 
 
@@ -153,6 +155,44 @@ def test_only_combinations_that_differ_in_sigma_alone_compete(setting: str, valu
 def test_combinations_compete_whatever_was_measured_of_them(measured: str, values: list[Any]) -> None:
     rows = [row(sigma, 20 + sigma, **{measured: value}) for sigma, value in zip((1.0, 2.0), values, strict=True)]
     assert chosen_sigmas(rows) == {2.0}
+
+
+@pytest.mark.parametrize(("metric", "split", "best"), [("iou", "test", 1.0), ("psnr", "all", 2.0), ("iou", "all", 4.0)])
+def test_the_problem_says_by_which_metric_of_which_split_sigma_is_chosen(metric: str, split: str, best: float) -> None:
+    winners = {("iou", "test"): 1.0, ("psnr", "all"): 2.0, ("iou", "all"): 4.0, ("psnr", "test"): 1.0}
+    rows = [
+        row(sigma, 0.5 + (sigma == winner), metric=found[0], split=found[1])
+        for found, winner in winners.items()
+        for sigma in SIGMAS
+    ]
+    assert chosen_sigmas(rows, metric, split) == {best}
+
+
+def test_members_of_one_combination_compete_as_combinations_do() -> None:
+    rows = [row(sigma, 20 - sigma, member=member, seed=seed) for seed in (0, 1) for member, sigma in enumerate(SIGMAS)]
+    for made in rows:
+        made["combination"] = f"gaussian/mlp/seed={made['seed']}"
+    assert chosen_sigmas(rows) == {1.0}
+
+
+def test_parts_that_tune_choose_for_parts_that_report() -> None:
+    """Views of one scene: a part's set is not its signal's."""
+    tuned = [row(sigma, 20 + sigma, set="tuning", item="view_0") for sigma in SIGMAS]
+    reported = [row(sigma, 30 - sigma, set="report", item=f"view_{i}") for sigma in SIGMAS for i in (1, 2)]
+    assert chosen_sigmas(tuned + reported) == {4.0}
+
+
+def test_other_parameters_of_an_encoding_do_not_compete_either() -> None:
+    best = {False: 1.0, True: 4.0}
+    frame = pd.DataFrame(
+        [
+            {"normalised": value} | row(sigma, 20.0 + (sigma == best[value]))
+            for value in (False, True)
+            for sigma in SIGMAS
+        ]
+    )
+    chosen = frame[is_chosen(frame, "psnr", "test")]
+    assert dict(zip(chosen["normalised"], chosen["sigma"], strict=True)) == best
 
 
 # Final rows
@@ -171,6 +211,13 @@ def test_final_is_the_reported_step_where_there_is_one() -> None:
 def test_final_is_the_last_step_where_none_is_reported() -> None:
     frame = pd.DataFrame(curve([1, 26, 51, 60]) + curve([60], split="all"))
     assert frame["step"][is_final(frame, None)].tolist() == [60, 60]
+
+
+@pytest.mark.parametrize("part", ["member", "item", "condition", "set"])
+def test_each_part_has_a_final_row_of_its_own(part: str) -> None:
+    frame = pd.DataFrame(curve([1, 26, 60], **{part: "a"}) + curve([1, 26], **{part: "b"}) + curve([60], item="c"))
+    assert frame["step"][is_final(frame, None)].tolist() == [60, 26, 60]
+    assert frame["step"][is_final(frame, 26)].tolist() == [26, 26, 60]
 
 
 @given(
@@ -200,21 +247,30 @@ def test_each_curve_has_exactly_one_final_row(
 def collect(tmp_path: Path, planned: Callable[..., list[Combination]]) -> Callable[..., tuple[pd.DataFrame, Any]]:
     """Collects hand-made values of every combination of a small experiment: (records, summary)."""
 
-    def collected(encodings: dict[str, Any], rows: list[dict[str, str]], value: Any = None, **changes: Any) -> Any:
-        combinations = planned(encodings)
+    def collected(
+        encodings: dict[str, Any],
+        rows: list[dict[str, str]],
+        value: Any = None,
+        stacked: Sequence[str] = (),
+        scored_as: Mapping[str, Any] | None = None,
+        **changes: Any,
+    ) -> Any:
+        combinations = planned(encodings, stacked=list(stacked))
         values, provenance = [], []
         for i, combination in enumerate(combinations):
             values.append(str(tmp_path / f"{i}.csv"))
             provenance.append(str(tmp_path / f"{i}.json"))
             scored = [
-                {"signal": r["name"], "set": r["set"], "split": "test", "metric": "psnr", "step": step}
-                | {"value": value(combination, r) if value else 20.0 + i, "status": "ok"}
+                {"member": member, "signal": r["name"], "set": r["set"], "split": "test", "metric": "psnr"}
+                | {"step": step, "value": value(combination, r) if value else 20.0 + i + member, "status": "ok"}
+                | (scored_as or {})
+                for member in range(len(combination.members))
                 for r in rows
                 for step in (1, 20)
             ]
             write_values(values[-1], scored)
             facts: dict[str, Any] = {
-                "bandwidth": None,
+                "members": [{"bandwidth": m["sigma"] and 10 * m["sigma"]} for m in combination.members],
                 "precision": "float32",
                 "device": "cpu",
                 "device_name": "x",
@@ -229,8 +285,9 @@ def collect(tmp_path: Path, planned: Callable[..., list[Combination]]) -> Callab
             }
             write_json(provenance[-1], facts)
         write_json(tmp_path / "rows.json", rows)
-        settings = {"paper": "p", "experiment": "small", "preset": "smoke", "report_step": None}
-        settings["combinations"] = [{"combination": c.label, **c.settings} for c in combinations]  # type: ignore[assignment]
+        settings: dict[str, Any] = {"paper": "p", "experiment": "small", "preset": "smoke", "report_step": None}
+        settings["chosen_by"] = ["psnr", "test"]
+        settings["combinations"] = [{"combination": c.label, **c.settings, "members": c.members} for c in combinations]
         outputs = str(tmp_path / "records.parquet"), str(tmp_path / "summary.json")
         collect_records(settings | changes, values, provenance, str(tmp_path / "rows.json"), *outputs)
         return pd.read_parquet(outputs[0]), json.loads(Path(outputs[1]).read_text())
@@ -255,8 +312,20 @@ def test_records_have_the_columns_of_the_contract_in_its_order(collect: Callable
         assert records[name].dtype == np.float64, name
     for name in ("final", "chosen"):
         assert records[name].dtype == bool, name
-    for name in ("seed", "depth", "width", "steps", "step"):
+    for name in ("member", "seed", "depth", "width", "steps", "step"):
         assert records[name].dtype == np.int64, name
+
+
+def test_every_parameter_has_a_column_that_is_empty_where_there_is_none(collect: Callable[..., Any]) -> None:
+    records, _ = collect({"none": {"shift": -0.5}, "gaussian": {"sigma": 2, "normalised": [True, False]}}, ROWS)
+    none, gaussian = (records[records["encoding"] == name] for name in ("none", "gaussian"))
+    assert set(zip(none["scale"], none["shift"], strict=True)) == {(1.0, -0.5)}
+    assert none["normalised"].isna().all()
+    assert gaussian[["scale", "shift"]].isna().all().all()
+    # The label leaves a default out, the column does not.
+    stated = {"+normalised=True" in text: value for text, value in gaussian[["combination", "normalised"]].to_numpy()}
+    assert stated == {True: True, False: False}
+    assert set(records["initialisation"]) == {"glorot"}
 
 
 def test_settings_and_sources_stand_beside_their_values(collect: Callable[..., Any]) -> None:
@@ -289,6 +358,44 @@ def test_final_and_chosen_are_worked_out_on_collecting(collect: Callable[..., An
     sigma = chosen.groupby("encoding")["sigma"].unique().to_dict()
     assert np.isnan(sigma.pop("none")).all()
     assert sigma == {"positional": [3.0], "gaussian": [4.0]}
+
+
+def test_each_member_of_a_stacked_axis_has_its_own_settings(collect: Callable[..., Any]) -> None:
+    stacked, summary = collect(SWEEP, ROWS, stacked=["sigma"])
+    assert summary["combinations"] == 3
+    gaussian = stacked[stacked["encoding"] == "gaussian"]
+    assert set(gaussian["combination"]) == {"gaussian+features=64/mlp+depth=3+width=32/seed=0"}
+    assert set(zip(gaussian["member"], gaussian["sigma"], gaussian["bandwidth"], strict=True)) == {
+        (0, 1.0, 10.0), (1, 2.0, 20.0), (2, 4.0, 40.0),
+    }  # fmt: skip
+    assert set(gaussian.loc[gaussian["chosen"], "sigma"]) == {4.0}  # values rise with the member
+    # But for the names of jobs, the records are those of one job per sigma.
+    apart, _ = collect(SWEEP, ROWS)
+    same = [column for column in COLUMNS if column not in ("combination", "member", "value")]
+    order = ["encoding", "sigma", "signal", "step"]
+    one, other = (frame[same].sort_values(order).reset_index(drop=True) for frame in (stacked, apart))
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_a_part_that_is_scored_by_itself_is_an_independent_source(collect: Callable[..., Any]) -> None:
+    whole, _ = collect({"none": {}}, ROWS)
+    assert set(whole["source"]) == {"photo", "other"}
+    parts, _ = collect({"none": {}}, ROWS, scored_as={"item": "07", "set": "report"})
+    assert set(zip(parts["signal"], parts["item"].astype(str), parts["source"], strict=True)) == {
+        ("crop_1", "07", "photo/07"), ("crop_2", "07", "photo/07"), ("other", "07", "other/07"),
+    }  # fmt: skip
+    assert set(parts["set"]) == {"report"}  # the part's, not its signal's
+
+
+def test_a_signal_s_condition_is_that_of_its_values_unless_they_have_their_own(collect: Callable[..., Any]) -> None:
+    rows = [row | {"condition": condition} for row, condition in zip(ROWS, ("0", "22.5", "180"), strict=True)]
+    records, _ = collect({"none": {}}, rows)
+    assert set(zip(records["signal"], records["condition"], strict=True)) == {
+        ("crop_1", "0"), ("crop_2", "22.5"), ("other", "180"),
+    }  # fmt: skip
+    own, _ = collect({"none": {}}, rows, scored_as={"condition": "noise"})
+    assert set(own["condition"]) == {"noise"}
+    assert list(own.columns) == list(records.columns) == COLUMNS
 
 
 @pytest.mark.parametrize("name", ["0801", "1e5", "NA", "null", "nan", "True"])

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from posenc.papers.material import Figure, Table
+from posenc.files import write_arrays, write_json
+from posenc.papers.material import Figure, Material, Table
 from posenc.reporting import style, tiles
+from posenc.reporting.artefacts import draw_artefact, material
 from posenc.reporting.figures import write_figure
 from posenc.reporting.tables import escape_latex, escape_markdown, wrapped, write_table
+from posenc.signals.stored import write_signals
 
 THIRD = 100 / 3
 
@@ -158,3 +164,76 @@ def test_tiles_are_square_and_aligned() -> None:
     assert cells[0][2].x1 == pytest.approx(1)
     assert [box.x0 for box in cells[0]] == [box.x0 for box in cells[1]]
     assert {round(box.y0, 9) for box in cells[0]} == {round(cells[0][0].y0, 9)}
+
+
+# What an artefact's job reads
+
+
+@pytest.fixture
+def planned_artefact(tmp_path: Path) -> tuple[dict[str, Any], SimpleNamespace]:
+    """An artefact's spec and inputs: records of an experiment and a study, arrays of both and of a measure."""
+    experiment = pd.DataFrame({"experiment": "waves", "combination": ["a", "b", "b"], "member": [0, 0, 1]})
+    study = pd.DataFrame({"experiment": "spectra", "value": [1.5]})
+    for name, frame in (("waves", experiment), ("spectra", study)):
+        frame.to_parquet(tmp_path / f"{name}.parquet")
+    write_json(tmp_path / "waves.json", {"devices": ["a processor"], "precisions": ["float32"]})
+    write_json(tmp_path / "spectra.json", {"seconds": 1.0})
+    rows = [{"name": "one", "condition": "45"}, {"name": "two", "condition": "90"}]
+    signals = {"values": np.arange(8, dtype=np.uint8).reshape(2, 2, 2, 1), "far": np.array([1.0, 2.0])}
+    write_signals(signals, rows, tmp_path / "signals.npz", tmp_path / "signals.json")
+    write_arrays(tmp_path / "a.npz", {"one": np.zeros((2, 2, 1), np.float16), "one/depth": np.ones(3)})
+    write_arrays(tmp_path / "b.npz", {f"{i}/one": np.full((2, 2, 1), i, np.float16) for i in (0, 1)})
+    write_arrays(tmp_path / "theory.npz", {"eigenvalues": np.arange(3.0)})
+    write_arrays(tmp_path / "measure.npz", {"finer": np.arange(2.0)})
+    spec: dict[str, Any] = {
+        "name": "table_9", "title": "T", "section": "S", "kind": "table", "function": "test_reporting:made_from",
+        "published": {"table_9": {"x": 1.0}},
+        "facts": {"preset": "smoke", "scale": "smoke scale, stand-in signals", "paper_protocol": False},
+        "pictures": {
+            "waves": {
+                "labels": ["a", "b"], "arrays": [str(tmp_path / "a.npz"), str(tmp_path / "b.npz")],
+                "values": str(tmp_path / "signals.npz"), "rows": str(tmp_path / "signals.json"),
+            }
+        },
+        "theory": {"spectra": str(tmp_path / "theory.npz")},
+        "measures": {"finer_waves": str(tmp_path / "measure.npz")},
+        "shows": "Preset smoke.",
+    }  # fmt: skip
+    files = {end: [str(tmp_path / f"{name}.{end}") for name in ("waves", "spectra")] for end in ("parquet", "json")}
+    return spec, SimpleNamespace(records=files["parquet"], summaries=files["json"], reference=[])
+
+
+def made_from(found: Material) -> Table:
+    frame = pd.DataFrame({"value": found.records("spectra")["value"]})
+    return Table(frame, {"value": ".2f"}, [str(float(found.theory("spectra")["eigenvalues"].sum()))])
+
+
+def test_a_material_has_what_the_plan_names(planned_artefact: tuple[dict[str, Any], SimpleNamespace]) -> None:
+    found = material(*planned_artefact)
+    assert set(found.arrays("waves", "a")) == {"one", "one/depth"}
+    assert set(found.arrays("waves", "b")) == {"0/one", "1/one"}
+    assert [float(found.predictions("waves", "b", member)["one"].max()) for member in (0, 1)] == [0, 1]
+    signals = found.signals("waves")
+    assert list(signals) == ["one", "two"]
+    assert signals["two"]["values"].tolist() == [[[4], [5]], [[6], [7]]]
+    assert float(signals["two"]["far"]) == 2
+    np.testing.assert_array_equal(found.truths("waves")["two"], signals["two"]["values"].astype(np.float32) / 255)
+    assert found.theory("spectra")["eigenvalues"].tolist() == [0, 1, 2]
+    assert found.measures("finer_waves")["finer"].tolist() == [0, 1]
+    assert found.records("spectra")["value"].tolist() == [1.5]
+    assert found.published == {"table_9": {"x": 1.0}}
+    assert found.run_title == "this run (smoke scale, stand-in signals)"
+    with pytest.raises(KeyError, match="no records of experiment 'other'"):
+        found.records("other")
+
+
+def test_a_card_names_the_devices_of_fits_where_a_study_has_none(
+    planned_artefact: tuple[dict[str, Any], SimpleNamespace], tmp_path: Path
+) -> None:
+    outputs = [str(tmp_path / f"table_9.{end}") for end in ("csv", "md", "tex", "json")]
+    draw_artefact(planned_artefact[0], "{{ snakemake.params.artefact.shows }}", planned_artefact[1], outputs)
+    card = json.loads(Path(outputs[-1]).read_text())
+    assert (card["devices"], card["precisions"]) == (["a processor"], ["float32"])
+    assert card["caption"] == "Preset smoke."
+    assert "1.50" in card["table"] and "3.0" in Path(outputs[1]).read_text()
+    assert card["files"] == {end: f"table_9.{end}" for end in ("csv", "md", "tex", "json")}

@@ -9,6 +9,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from posenc.signals import bundled, drawn, local, pictures, published, sets, stored
+from posenc.signals import bundled, drawn, local, pictures, published, sets, sinusoids, stored
 from posenc.signals.pictures import SignalError
 
 ROOT = Path(__file__).parents[2]
@@ -433,7 +434,9 @@ def signal(name: str, path: Path | str = "", which: str = "report") -> dict[str,
 
 
 def test_bundled_signals() -> None:
-    values, rows = sets.load_signals(spec("bundled", [signal("coffee", which="tuning"), signal("retina")]))
+    arrays, rows = sets.load_signals(spec("bundled", [signal("coffee", which="tuning"), signal("retina")]))
+    assert list(arrays) == ["values"]
+    values = arrays["values"]
     assert values.shape == (2, 48, 48, 3) and values.dtype == np.uint8
     assert np.array_equal(values[0], pictures.signal_from_picture(bundled.load("coffee").values, 48, 2))
     assert [set(row) for row in rows] == [{"name", "set", "source", "licence", "note"}] * 2
@@ -443,16 +446,16 @@ def test_bundled_signals() -> None:
 
 
 def test_text_signals_are_drawn_at_their_size() -> None:
-    values, rows = sets.load_signals(spec("drawn", [signal("text_02")], size=96))
-    assert np.array_equal(values[0], drawn.text_picture(2, 96))
+    arrays, rows = sets.load_signals(spec("drawn", [signal("text_02")], size=96))
+    assert np.array_equal(arrays["values"][0], drawn.text_picture(2, 96))
     assert rows[0]["licence"] == drawn.LICENCE
 
 
 def test_local_signals(tmp_path: Path) -> None:
     grey = noise(96, 97)[:, :, 0]
     path = saved(tmp_path / "g.png", grey)
-    values, rows = sets.load_signals(spec("local", [signal("g", path)]))
-    assert values.shape == (1, 48, 48, 3) and rows[0]["note"] == "converted from grey"
+    arrays, rows = sets.load_signals(spec("local", [signal("g", path)]))
+    assert arrays["values"].shape == (1, 48, 48, 3) and rows[0]["note"] == "converted from grey"
     assert "has no path" in message(sets.load_signals, spec("local", [signal("g")]))
     text = message(sets.load_signals, spec("local", [signal("g", path)], size=96))
     assert str(path) in text and "97 x 96 px" in text
@@ -463,15 +466,16 @@ def test_an_empty_set_is_refused() -> None:
 
 
 def test_files_go_round_and_repeat_to_the_byte(tmp_path: Path) -> None:
-    values, rows = sets.load_signals(spec("bundled", [signal("coffee"), signal("retina")]))
+    arrays, rows = sets.load_signals(spec("bundled", [signal("coffee"), signal("retina")]))
+    values = arrays["values"]
     names = [(tmp_path / f"{k}.npz", tmp_path / f"{k}.json") for k in "ab"]
-    stored.write_signals(values, rows, *names[0])
+    stored.write_signals(arrays, rows, *names[0])
     os.utime(names[0][0], (0, 0))
-    stored.write_signals(values[:, ::-1][:, ::-1], rows, *names[1])  # same values in another memory layout
+    stored.write_signals({"values": values[:, ::-1][:, ::-1]}, rows, *names[1])  # same values, other memory layout
     assert names[0][0].read_bytes() == names[1][0].read_bytes()
     assert names[0][1].read_bytes() == names[1][1].read_bytes()
-    read_values, read_rows = stored.read_signals(*names[0])
-    assert np.array_equal(read_values, values) and read_values.dtype == np.uint8 and read_rows == rows
+    read, read_rows = stored.read_signals(*names[0])
+    assert np.array_equal(read["values"], values) and read["values"].dtype == np.uint8 and read_rows == rows
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "a.npz", "b.json", "b.npz"]
 
 
@@ -479,16 +483,131 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "a.npz"
     target.write_bytes(b"old")
     with pytest.raises(ValueError):  # objects cannot be stored
-        stored.write_signals(np.array([object()]), [{}], target, tmp_path / "a.json")
+        stored.write_signals({"values": np.array([object()])}, [{}], target, tmp_path / "a.json")
     assert target.read_bytes() == b"old" and list(tmp_path.iterdir()) == [target]
 
 
 def test_unequal_files_are_refused(tmp_path: Path) -> None:
     pair = tmp_path / "a.npz", tmp_path / "a.json"
-    stored.write_signals(noise(4, 4)[None], [{"name": "a"}], *pair)
+    stored.write_signals({"values": noise(4, 4)[None]}, [{"name": "a"}], *pair)
     pair[1].write_text(json.dumps([]))
     with pytest.raises(ValueError, match="make both again"):
         stored.read_signals(*pair)
+
+
+def test_as_many_signals_as_rows_are_written(tmp_path: Path) -> None:
+    arrays = {"values": np.zeros((2, 3)), "axes": np.zeros((3, 3))}
+    with pytest.raises(ValueError, match="axes: 3 signals but 2 rows"):
+        stored.write_signals(arrays, [{"name": "a"}, {"name": "b"}], tmp_path / "a.npz", tmp_path / "a.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["values", "occupied", "far"])
+def test_arrays_of_any_name_shape_and_type_go_round(tmp_path: Path, name: str) -> None:
+    draws = np.random.default_rng(0)
+    arrays = {
+        "values": draws.random((3, 4, 5, 6, 1)).astype(np.float32),
+        "occupied": draws.random((3, 7)) > 0.5,
+        "far": draws.random(3),
+    }
+    rows = [{"name": letter} for letter in "abc"]
+    pair = tmp_path / "a.npz", tmp_path / "a.json"
+    stored.write_signals(arrays, rows, *pair)
+    read, read_rows = stored.read_signals(*pair)
+    assert list(read) == list(arrays) and len(read) == 3 and read_rows == rows
+    assert np.array_equal(read[name], arrays[name]) and read[name].dtype == arrays[name].dtype
+    assert stored.array_length(pair[0], name) == 3
+
+
+def test_an_array_is_read_when_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set may be larger than what a job needs of it."""
+    pair = tmp_path / "a.npz", tmp_path / "a.json"
+    stored.write_signals({"small": np.zeros((1, 2)), "large": np.zeros((1, 9))}, [{"name": "a"}], *pair)
+    seen = []
+    read_array = np.lib.format.read_array
+
+    def reading(*arguments: Any, **options: Any) -> np.ndarray:
+        array: np.ndarray = read_array(*arguments, **options)
+        seen.append(array.shape)
+        return array
+
+    monkeypatch.setattr(np.lib.format, "read_array", reading)
+    arrays, _ = stored.read_signals(*pair)
+    assert seen == []
+    assert arrays["small"].shape == (1, 2)
+    assert seen == [(1, 2)]
+    assert arrays["large"].shape == (1, 9)
+    assert seen == [(1, 2), (1, 9)]
+
+
+def test_a_spec_s_entry_may_name_its_own_maker_and_a_condition() -> None:
+    wave = {"name": "radius_2_angle_01", "source": "w", "path": "", "set": "report", "condition": "90"}
+    mixed = spec("sinusoids", [wave, wave | {"name": "radius_2_angle_00", "condition": "0"}], size=8)
+    _, rows = sets.load_signals(mixed)
+    assert [row["condition"] for row in rows] == ["90", "0"]
+    assert all("path" not in row for row in rows)
+    own = spec("drawn", [signal("text_00"), signal("coffee") | {"use": "posenc.signals.bundled"}], size=48)
+    arrays, rows = sets.load_signals(own)
+    assert np.array_equal(arrays["values"][0], drawn.text_picture(0, 48))
+    assert np.array_equal(arrays["values"][1], pictures.signal_from_picture(bundled.load("coffee").values, 48, 2))
+    assert all("use" not in row for row in rows)
+
+
+# ---- sinusoids
+
+
+def settings_of_waves(radii: list[int] | None, angles: int | None) -> SimpleNamespace:
+    return SimpleNamespace(radii=radii, angles=angles, size=32)
+
+
+def test_a_wave_per_radius_and_angle_from_0_to_180_degrees_and_none_that_tunes() -> None:
+    proposal = sinusoids.propose(settings_of_waves([2, 10], 5), None)
+    assert (proposal.origin, proposal.tuning, proposal.notes) == ("drawn", [], ())
+    assert [entry["condition"] for entry in proposal.report] == ["0", "45", "90", "135", "180"] * 2
+    names = [entry["name"] for entry in proposal.report]
+    assert len(set(names)) == 10
+    assert [entry["source"] for entry in proposal.report] == names  # no two are of one source
+    assert {entry["path"] for entry in proposal.report} == {""}
+    nine = sinusoids.propose(settings_of_waves([4], 9), None).report
+    assert [entry["condition"] for entry in nine][:3] == ["0", "22.5", "45"]
+
+
+@pytest.mark.parametrize(("radii", "angles", "missing"), [(None, 5, "radii"), ([2], None, "angles")])
+def test_waves_without_radii_or_angles_are_refused(radii: list[int] | None, angles: int | None, missing: str) -> None:
+    text = message(sinusoids.propose, settings_of_waves(radii, angles), None)
+    assert text.startswith(f"sinusoids need {missing} (") and text.endswith(f"; give signals.{missing}")
+
+
+@pytest.mark.parametrize("radius", [1, 4, 13])
+@pytest.mark.parametrize("degrees", [0, 22.5, 45, 90, 117, 180])
+def test_waves_have_whole_cycles_in_their_direction(radius: int, degrees: float) -> None:
+    a, b = sinusoids.frequency(radius, degrees)
+    assert (type(a), type(b)) == (int, int)
+    assert abs(a - radius * np.sin(np.deg2rad(degrees))) <= 0.5
+    assert abs(b - radius * np.cos(np.deg2rad(degrees))) <= 0.5
+
+
+@pytest.mark.parametrize(("index", "expected"), [(0, (0, 5)), (1, (4, 4)), (2, (5, 0)), (3, (4, -4)), (4, (0, -5))])
+def test_a_drawn_wave_has_its_frequency_and_no_other(index: int, expected: tuple[int, int]) -> None:
+    entry = sinusoids.propose(settings_of_waves([5], 5), None).report[index]
+    made = sinusoids.load_signal(entry, {"size": 32})
+    wave = made.arrays["values"]
+    assert wave.shape == (32, 32, 1) and wave.dtype == np.float32
+    assert wave.max() == 1 and wave.min() >= -1
+    power = np.abs(np.fft.fft2(wave[:, :, 0]))
+    peaks = {(int(fx), int(fy)) for fy, fx in np.argwhere(power > 1)}  # rows are y, columns x
+    a, b = expected
+    assert peaks == {(a % 32, b % 32), (-a % 32, -b % 32)}
+    assert made.licence and made.note == ""
+
+
+def test_waves_are_stored_with_their_angle_as_condition(tmp_path: Path) -> None:
+    entries = [entry | {"set": "report"} for entry in sinusoids.propose(settings_of_waves([3], 3), None).report]
+    pair = tmp_path / "a.npz", tmp_path / "a.json"
+    sets.prepare_signals({"use": "posenc.signals.sinusoids", "size": 16, "signals": entries}, *pair)
+    arrays, rows = stored.read_signals(*pair)
+    assert arrays["values"].shape == (3, 16, 16, 1)
+    assert [row["condition"] for row in rows] == ["0", "90", "180"]
 
 
 # ---- walls
@@ -497,8 +616,12 @@ def test_unequal_files_are_refused(tmp_path: Path) -> None:
 def test_importing_is_light() -> None:
     program = (
         "import sys\n"
-        "from posenc.signals import bundled, drawn, local, pictures, published, sets\n"
-        "print([m for m in ('torch', 'snakemake', 'skimage', 'matplotlib', 'scipy', 'pandas', 'yaml')"
+        "import importlib, pathlib, posenc.signals\n"
+        "folder = pathlib.Path(posenc.signals.__file__).parent\n"
+        "for path in folder.glob('[!_]*.py'): importlib.import_module(f'posenc.signals.{path.stem}')\n"
+        "assert 'posenc.signals.sinusoids' in sys.modules\n"
+        "print([m for m in ('torch', 'snakemake', 'skimage', 'matplotlib', 'scipy', 'pandas', 'yaml',"
+        " 'trimesh', 'nibabel')"
         " if m in sys.modules])"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import plain
@@ -33,6 +33,7 @@ from posenc.files import write_arrays, write_json
 from posenc.networks.inputs import Features
 from posenc.networks.mlp import MLP
 from posenc.plan.combinations import Combination
+from posenc.plan.model import Training
 from posenc.problems.grid import Grid, half_open
 from posenc.training import checkpoints, devices, loop
 from posenc.training.adam import Adam
@@ -40,7 +41,8 @@ from posenc.training.checkpoints import Checkpoint, Progress
 from posenc.training.devices import choose_device, choose_precision, matrix_products
 from posenc.training.fit import fit_combination, fit_in_stacks
 from posenc.training.outputs import VALUE_COLUMNS
-from posenc.training.stack import build, fit_stack
+from posenc.training.sgd import SGD
+from posenc.training.stack import OPTIMIZERS, build, fit_stack
 from posenc.training.values import Fitted, Records
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -77,7 +79,7 @@ def rows_of(sets: Mapping[str, str]) -> list[dict[str, str]]:
 
 def fit(spec: Mapping[str, Any], pictures: Tensor, precision: str = "float32") -> Fitted:
     names = {f"picture_{i}": "report" for i in range(len(pictures))}
-    return fit_stack(spec, pictures, rows_of(names), precision, Progress())
+    return fit_stack(spec, 0, {"values": pictures}, rows_of(names), precision, Progress())
 
 
 def final_psnr(result: Fitted, name: str = "picture_0") -> dict[str, float]:
@@ -199,39 +201,140 @@ def test_a_first_layer_summed_over_axes_is_the_dense_one(lengths: tuple[int, ...
         assert 0 < summed_error < 1.5 * dense_error < 0.1
 
 
-def test_adam_is_torch_s_own_to_the_bit() -> None:
+@pytest.mark.parametrize("rates", [[1e-2] * 20, [1e-2 * 0.9**step for step in range(20)]], ids=["kept", "falling"])
+def test_adam_is_torch_s_own_to_the_bit(rates: list[float]) -> None:
     def weights() -> list[Tensor]:
         drawn = torch.Generator().manual_seed(0)
         return [torch.randn(3, 5, generator=drawn).requires_grad_(), torch.randn(7, generator=drawn).requires_grad_()]
 
     ours, theirs = weights(), weights()
-    adam = Adam(ours, 1e-2)
+    adam = Adam(ours)
     reference = torch.optim.Adam(theirs, 1e-2, betas=(0.9, 0.999), eps=1e-8, fused=True)
-    for _ in range(20):
+    for rate in rates:
+        reference.param_groups[0]["lr"] = rate
         for parameters, optimizer in ((ours, adam), (theirs, reference)):
             optimizer.zero_grad()
             sum((parameter**3).sum() for parameter in parameters).backward()  # type: ignore[union-attr]
-            optimizer.step()
+        adam.step(rate)
+        reference.step()
         assert all(torch.equal(*pair) for pair in zip(ours, theirs, strict=True))
 
 
-def test_training_leaves_torch_s_compiler_alone() -> None:
+@pytest.mark.parametrize("rates", [[1e-2] * 20, [1e-2 * 0.9**step for step in range(20)]], ids=["kept", "falling"])
+def test_gradient_descent_is_torch_s_own_to_the_bit(rates: list[float]) -> None:
+    def weights() -> list[Tensor]:
+        drawn = torch.Generator().manual_seed(0)
+        return [torch.randn(3, 5, generator=drawn).requires_grad_(), torch.randn(7, generator=drawn).requires_grad_()]
+
+    ours, theirs = weights(), weights()
+    sgd, reference = SGD(ours), torch.optim.SGD(theirs, rates[0])
+    for rate in rates:
+        reference.param_groups[0]["lr"] = rate
+        for parameters, optimizer in ((ours, sgd), (theirs, reference)):
+            optimizer.zero_grad()
+            sum((parameter**3).sum() for parameter in parameters).backward()  # type: ignore[union-attr]
+        sgd.step(rate)
+        reference.step()
+        assert all(torch.equal(*pair) for pair in zip(ours, theirs, strict=True))
+    assert not torch.equal(ours[0], weights()[0])
+
+
+@pytest.mark.parametrize("optimizer", [Adam, SGD])
+def test_an_optimizer_that_is_put_back_goes_on_as_before(optimizer: Any) -> None:
+    def stepped(parameters: list[Tensor], taken: Any, steps: int) -> None:
+        for _ in range(steps):
+            taken.zero_grad()
+            (parameters[0] ** 3).sum().backward()
+            taken.step(1e-2)
+
+    whole, first = ([torch.linspace(1, 2, 6).requires_grad_()] for _ in range(2))
+    stepped(whole, optimizer(whole), 10)
+    before = optimizer(first)
+    stepped(first, before, 4)
+    second = [first[0].detach().clone().requires_grad_()]
+    after = optimizer(second)
+    after.put_back({name: tensor.clone() for name, tensor in before.state().items()})
+    stepped(second, after, 6)
+    assert torch.equal(second[0], whole[0])
+
+
+def test_every_optimizer_of_the_config_is_there() -> None:
+    chosen = Training.model_fields["optimizer"].annotation
+    assert set(OPTIMIZERS) == set(get_args(chosen)) == {"adam", "sgd"}
+
+
+def test_the_learning_rate_falls_to_a_tenth_in_the_decay_steps() -> None:
+    kept, falling = loop.Schedule(1000, 4e-3, 25), loop.Schedule(1000, 4e-3, 25, decay_steps=250)
+    assert {kept.rate(step) for step in (1, 2, 500, 1000)} == {4e-3}
+    assert falling.rate(1) == 4e-3  # the first update has the whole
+    for step, share in ((251, 0.1), (501, 0.01), (126, 0.1**0.5)):
+        assert falling.rate(step) == pytest.approx(4e-3 * share, rel=1e-12)
+
+
+def descended(spec: Mapping[str, Any], picture: Tensor, rates: Sequence[float]) -> Tensor:
+    """The picture after plain gradient descent with these rates, by torch's own gradients of the formulas."""
+    B, weights, biases = start_of(spec)
+    parameters = [tensor.clone().requires_grad_() for pair in zip(weights, biases, strict=True) for tensor in pair]
+    side = len(picture)
+    points = torch.tensor([[[column / side, row / side] for column in range(side)] for row in range(side)])
+    phases = 2 * math.pi * (points @ B.T)
+    features = torch.cat([phases.sin(), phases.cos()], dim=-1)
+
+    def shown() -> Tensor:
+        values = features
+        for layer in range(0, len(parameters) - 2, 2):
+            values = torch.relu(values @ parameters[layer] + parameters[layer + 1])
+        return torch.sigmoid(values @ parameters[-2] + parameters[-1])
+
+    for rate in rates:
+        loss = 0.5 * (shown()[::2, ::2] - picture[::2, ::2]).square().mean()
+        for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+            parameter.data -= rate * gradient
+    return shown().detach()
+
+
+@pytest.mark.parametrize("decay_steps", [None, 5], ids=["kept", "falling"])
+def test_a_fit_by_gradient_descent_takes_the_rates_of_its_schedule(planned: Planned, decay_steps: int | None) -> None:
+    picture, settings = natural_picture(16), {"steps": 12, "learning_rate": 0.5}
+    spec = spec_of(planned, optimizer="sgd", decay_steps=decay_steps, **settings)
+    rates = [0.5 * 10 ** (-step / decay_steps) if decay_steps else 0.5 for step in range(12)]
+    expected = descended(spec, picture, rates)
+    shown = fit(spec, picture[None]).predictions["picture_0"].float()
+    torch.testing.assert_close(shown, expected, rtol=0, atol=2e-3)  # what is kept is rounded to half precision
+    # The rates matter: at another course of them the picture is another.
+    other = descended(spec, picture, [0.5] * 12 if decay_steps else [0.5 * 10 ** (-step / 5) for step in range(12)])
+    assert float((other - expected).abs().max()) > 0.02
+
+
+def test_adam_takes_the_rates_of_the_schedule_too(planned: Planned) -> None:
+    """A rate that has all but vanished changes nothing: the fit is that of its first update."""
+    picture = natural_picture(16)
+    gone = spec_of(planned, steps=8, learning_rate=1e-2, decay_steps=1)
+    first = fitted_plainly(gone, picture, steps=1)
+    shown = fit(gone, picture[None]).predictions["picture_0"].float()
+    kept = fit(spec_of(planned, steps=8, learning_rate=1e-2), picture[None]).predictions["picture_0"].float()
+    # Of the sum 1 + 0.1 + 0.01 + ... of the rates the first update has nine tenths.
+    assert float((shown - first).abs().mean()) < 0.25 * float((kept - first).abs().mean())
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_training_leaves_torch_s_compiler_alone(optimizer: str) -> None:
     """Its import costs a second, which every job would pay."""
     code = """
 import sys, torch
 from posenc.training.stack import fit_stack
 from posenc.training.checkpoints import Progress
 spec = {
-    "encoding": {"use": "posenc.encodings.gaussian:Gaussian", "sigma": 2.0, "features": 8},
+    "members": [{"use": "posenc.encodings.gaussian:Gaussian", "sigma": 2.0, "features": 8}],
     "network": {"use": "posenc.networks.mlp:MLP", "depth": 2, "width": 8},
     "problem": {"use": "posenc.problems.image:ImageRegression"},
-    "training": {"steps": 2, "learning_rate": 1e-3, "log_every": 1},
+    "training": {"steps": 2, "learning_rate": 1e-3, "log_every": 1, "optimizer": sys.argv[1]},
     "seed": 0,
 }
-fit_stack(spec, torch.rand(1, 8, 8, 3), [{"name": "a", "set": "report"}], "bf16", Progress())
+fit_stack(spec, 0, {"values": torch.rand(1, 8, 8, 3)}, [{"name": "a", "set": "report"}], "bf16", Progress())
 print("torch._dynamo" in sys.modules)
 """
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", code, optimizer], capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
 
 
@@ -239,12 +342,32 @@ def test_progress_shows_step_loss_and_psnr(planned: Planned, caplog: pytest.LogC
     with caplog.at_level(logging.INFO, logger="posenc.training.values"):
         values = fit(spec_of(planned, steps=30), natural_picture(16)[None].expand(2, -1, -1, -1)).values
     number = r"\d+(\.\d+)?(e-\d+)?"
-    pattern = rf"picture_[01]: step (\d+) of 30: loss train ({number}), psnr train {number}, psnr test {number}"
+    pattern = (
+        rf"picture_[01]: step (\d+) of 30: loss train ({number}), psnr train {number}, psnr test {number}"
+        rf"(, psnr all {number})?"
+    )
     found = [re.fullmatch(pattern, record.getMessage()) for record in caplog.records]
     assert all(found)
     assert [match[1] for match in found if match] == ["1", "1", "26", "26", "30", "30"]
+    assert ["psnr all" in match[0] for match in found if match] == [False] * 4 + [True] * 2
     losses = [row["value"] for row in values if row["metric"] == "loss"]
     assert [float(match[2]) for match in found if match] == pytest.approx(losses, rel=1e-4)
+
+
+def test_progress_shows_of_parts_their_mean(caplog: pytest.LogCaptureFixture) -> None:
+    records = Records(rows_of({"a": "report", "b": "report"}))
+    for item, values in (("x", [1.0, 10.0]), ("y", [2.0, 20.0])):
+        records.add("psnr", "test", 1, torch.tensor(values), item)
+    with caplog.at_level(logging.INFO, logger="posenc.training.values"):
+        records.report(1, 9)
+        records.add("psnr", "test", 2, torch.tensor([5.0, 7.0]), "x")
+        records.report(2, 9)
+    assert [record.getMessage() for record in caplog.records] == [
+        "a: step 1 of 9: psnr test 1.5",
+        "b: step 1 of 9: psnr test 15",
+        "a: step 2 of 9: psnr test 5",  # the means of before are gone
+        "b: step 2 of 9: psnr test 7",
+    ]
 
 
 # Against the plain fit
@@ -253,7 +376,7 @@ def test_progress_shows_step_loss_and_psnr(planned: Planned, caplog: pytest.LogC
 def start_of(spec: Mapping[str, Any]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """B, weights and biases that the engine starts from at the spec's seed."""
     generator = torch.Generator().manual_seed(spec["seed"])
-    encoding = build(spec["encoding"], 2, generator=generator)
+    encoding = build(spec["members"][0], 2, generator=generator)
     network = build(spec["network"], encoding.out_dim, 3, output="sigmoid", generator=generator)
     return encoding.B, [w.detach()[0] for w in network.weights], [b.detach()[0] for b in network.biases]
 
@@ -440,7 +563,10 @@ def test_files_hold_what_the_contract_says(planned: Planned, signals: dict[str, 
     facts = json.loads(files["provenance"].read_text())
     assert (facts["fits"], facts["diverged"], facts["precision"], facts["device"]) == (3, 0, "float32", "cpu")
     assert facts["parameters"] == sum(tensor.numel() for name, tensor in weights.items() if name.startswith("first."))
-    assert facts["bandwidth"] == pytest.approx(float(weights["encoding.B"].square().mean().sqrt()))
+    (member,) = facts["members"]
+    assert member["bandwidth"] == pytest.approx(float(weights["encoding.B"].square().mean().sqrt()))
+    assert member["out_dim"] == 64
+    assert {row["member"] for row in rows} == {"0"}
 
 
 def test_saved_weights_show_the_saved_picture(planned: Planned, signals: dict[str, str], tmp_path: Path) -> None:
@@ -475,6 +601,198 @@ def test_a_fit_does_not_change_its_settings(planned: Planned, signals: dict[str,
     before = copy.deepcopy(spec)
     fitted_files(spec, signals, tmp_path / "fit")
     assert spec == before
+
+
+# Stacked axes
+
+SWEEP = {"gaussian": {"sigma": [1, 3, 9], "features": [16, 32]}}
+
+
+def values_of(path: Path | str) -> list[dict[str, str]]:
+    with Path(path).open() as lines:
+        return list(csv.DictReader(lines))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_members_of_one_job_are_the_fits_of_a_job_each_to_the_bit(
+    planned: Planned, signals: dict[str, str], tmp_path: Path, precision: str
+) -> None:
+    changes = {"steps": 30, "precision": precision, "reduced_precision": True}
+    stacked = planned(SWEEP, stacked=["sigma"], **changes)
+    apart = planned(SWEEP, **changes)
+    assert (len(stacked), len(apart)) == (2, 6)
+    for one in stacked:
+        spec = one.spec | {"sets": ["report", "tuning"]}
+        assert len(spec["members"]) == 3
+        together = fitted_files(spec, signals, tmp_path / one.encoding_label)
+        rows, arrays = values_of(together["values"]), np.load(together["arrays"])
+        weights = load_file(together["weights"])
+        assert {row["member"] for row in rows} == {"0", "1", "2"}
+        names = set()
+        for member, settings in enumerate(one.members):
+            (own,) = [each for each in apart if each.members == [settings]]
+            assert own.spec == one.spec | {"members": [one.spec["members"][member]]}
+            alone = fitted_files(own.spec | {"sets": spec["sets"]}, signals, tmp_path / own.encoding_label)
+            ours = [row | {"member": "0"} for row in rows if row["member"] == str(member)]
+            assert ours == values_of(alone["values"])
+            for name, array in np.load(alone["arrays"]).items():
+                np.testing.assert_array_equal(arrays[f"{member}/{name}"], array)
+            for name, tensor in load_file(alone["weights"]).items():
+                assert torch.equal(weights[f"{member}/{name}"], tensor)
+                names.add(f"{member}/{name}")
+            facts, fact = (json.loads(files["provenance"].read_text()) for files in (together, alone))
+            assert [facts["members"][member]] == fact["members"]
+            assert facts["parameters"] == fact["parameters"]
+        assert names == set(weights)
+        assert len(arrays.files) == 3 * 2  # of members and report signals
+        assert (facts["fits"], fact["fits"]) == (9, 3)
+
+
+def test_a_member_that_diverges_is_counted_and_leaves_the_others_alone(
+    planned: Planned, signals: dict[str, str], tmp_path: Path
+) -> None:
+    # Frequencies beyond float32 are infinite, and their sine is not a number.
+    (stacked,) = planned({"gaussian": {"sigma": [1, 1e39, 2], "features": 16}}, stacked=["sigma"], steps=3)
+    files = fitted_files(stacked.spec | {"sets": ["report"]}, signals, tmp_path / "fit")
+    status = {(row["member"], row["signal"]): row["status"] for row in values_of(files["values"])}
+    assert {key for key, found in status.items() if found == "diverged"} == {("1", "first"), ("1", "third")}
+    facts = json.loads(files["provenance"].read_text())
+    assert (facts["diverged"], facts["fits"]) == (2, 6)
+
+
+# What the project's own parts need not show
+
+
+def toy_spec(**changes: Any) -> dict[str, Any]:
+    return {
+        "members": [{"use": "posenc.encodings.none:NoEncoding"}],
+        "network": {"use": "posenc.networks.mlp:MLP", "depth": 2, "width": 8},
+        "problem": {"use": "toy:DrawnPoints"},
+        "seed": 3,
+        "sets": ["report", "tuning"],
+        "training": {"steps": 60, "learning_rate": 1e-2, "log_every": 25, "precision": "float32"},
+    } | changes
+
+
+@pytest.fixture
+def curves(tmp_path: Path) -> dict[str, str]:
+    """Paths of signals with two arrays each."""
+    draws = np.random.default_rng(0)
+    arrays = {"values": draws.random((2, 6, 1)), "scale": np.array([1, 2], dtype=np.int64)}
+    write_arrays(tmp_path / "curves.npz", arrays)
+    write_json(tmp_path / "curves.json", rows_of({"first": "report", "second": "report"}))
+    return {"values": str(tmp_path / "curves.npz"), "rows": str(tmp_path / "curves.json")}
+
+
+def test_parts_are_scored_by_themselves_and_in_their_own_set(curves: dict[str, str], tmp_path: Path) -> None:
+    rows = values_of(fitted_files(toy_spec(), curves, tmp_path / "fit")["values"])
+    errors = [row for row in rows if row["metric"] == "error"]
+    assert {(row["item"], row["set"]) for row in errors} == {("left", "tuning"), ("right", "report")}
+    assert [row["step"] for row in errors if (row["signal"], row["item"]) == ("first", "left")] == list(
+        map(str, (1, 26, 51, 60))
+    )
+    assert {(row["item"], row["set"]) for row in rows if row["metric"] == "loss"} == {("", "report")}
+
+
+def test_what_a_problem_shows_is_kept_by_name_and_what_the_start_gave_too(
+    curves: dict[str, str], tmp_path: Path
+) -> None:
+    spec = toy_spec()
+    files = fitted_files(spec, curves, tmp_path / "fit")
+    with np.load(files["arrays"]) as kept:
+        arrays = dict(kept)
+    shapes = {name: array.shape for name, array in arrays.items()}
+    parts = {"": (3, 4), "/mean": (), "/start": (3, 4), "/start/mean": ()}
+    assert shapes == {f"{signal}{part}": shape for signal in ("first", "second") for part, shape in parts.items()}
+    # Both signals start from the same draw; then each learns its own.
+    np.testing.assert_array_equal(arrays["first/start"], arrays["second/start"])
+    assert np.abs(arrays["first"] - arrays["second"]).min() > 0.1
+    assert arrays["first"].mean() == pytest.approx(float(arrays["first/mean"]), rel=1e-5)
+    start = build(spec["network"], 2, 1, output="linear", generator=torch.Generator().manual_seed(3))
+    grid = Grid((torch.arange(4) / 4, torch.arange(3) / 3))
+    expected = start(grid.points()).detach().reshape(3, 4)
+    np.testing.assert_allclose(arrays["first/start"], expected, atol=1e-6)
+
+
+def test_a_loss_is_taken_where_its_step_asked(curves: dict[str, str], tmp_path: Path) -> None:
+    """The first loss, computed by hand at the places of step 1."""
+    rows = values_of(fitted_files(toy_spec(), curves, tmp_path / "fit")["values"])
+    points = torch.rand(5, 2, generator=torch.Generator().manual_seed(3 * 1000 + 1))
+    network = build(toy_spec()["network"], 2, 1, output="linear", generator=torch.Generator().manual_seed(3))
+    values = np.load(curves["values"])["values"].astype(np.float32)
+    for index, name in enumerate(("first", "second")):
+        target = float(values[index].mean()) * (index + 1) + points.sum(dim=1)
+        expected = float((network(points).detach()[0, :, 0] - target).square().mean())
+        (found,) = [row for row in rows if (row["metric"], row["step"], row["signal"]) == ("loss", "1", name)]
+        assert float(found["value"]) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("scored", [1, 3, 5])
+def test_a_killed_fit_of_drawn_places_goes_on_to_the_same_bytes(
+    curves: dict[str, str], tmp_path: Path, scored: int
+) -> None:
+    spec = toy_spec()
+    whole, resumed, path = outputs_in(tmp_path / "whole"), outputs_in(tmp_path / "resumed"), tmp_path / "a"
+    fit_combination(spec, curves, whole, "cpu")
+    interrupted(spec, curves, resumed, path, scored)
+    fit_combination(spec, curves, resumed, "cpu", checkpoint(path))
+    for name in FILES:
+        assert Path(whole[name]).read_bytes() == Path(resumed[name]).read_bytes(), name
+
+
+def test_signals_with_other_places_are_fitted_side_by_side_as_one_by_one() -> None:
+    arrays = {"values": torch.rand(2, 6, 1, generator=torch.Generator().manual_seed(0)), "scale": torch.tensor([1, 2])}
+    rows = rows_of({"a": "report", "b": "report"})
+    together = fit_stack(toy_spec(), 0, arrays, rows, "float32", Progress())
+    for index, row in enumerate(rows):
+        own = {name: array[index : index + 1] for name, array in arrays.items()}
+        alone = fit_stack(toy_spec(), 0, own, [row], "float32", Progress())
+        ours = [found["value"] for found in together.values if found["signal"] == row["name"]]
+        assert ours == pytest.approx([found["value"] for found in alone.values], rel=1e-3, abs=1e-5)
+
+
+def test_an_encoding_with_parameters_is_trained_and_saved_with_each_signal(
+    curves: dict[str, str], tmp_path: Path
+) -> None:
+    spec = toy_spec(members=[{"use": "toy:Trained"}])
+    files = fitted_files(spec, curves, tmp_path / "fit")
+    weights = load_file(files["weights"])
+    amplitudes = [weights[f"{name}.encoding.amplitudes"] for name in ("first", "second")]
+    assert all((found - 1).abs().min() > 1e-3 for found in amplitudes)
+    assert not torch.equal(*amplitudes)
+    assert json.loads(files["provenance"].read_text())["parameters"] == 2 + (2 + 1) * 8 + 8 + 1
+    # What is shown is what the saved encoding and network give.
+    points = Grid((torch.arange(4) / 4, torch.arange(3) / 3)).points()
+    for name in ("first", "second"):
+        network = build(spec["network"], 2, 1, output="linear", generator=torch.Generator())
+        network.load_state_dict(
+            {
+                key.removeprefix(f"{name}."): tensor[None]
+                for key, tensor in weights.items()
+                if key.startswith(f"{name}.") and "encoding" not in key
+            }
+        )
+        expected = network(points * weights[f"{name}.encoding.amplitudes"]).detach().reshape(3, 4)
+        np.testing.assert_allclose(np.load(files["arrays"])[name], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_killed_fit_with_a_trained_encoding_goes_on_to_the_same_bytes(curves: dict[str, str], tmp_path: Path) -> None:
+    spec = toy_spec(members=[{"use": "toy:Trained"}])
+    whole, resumed, path = outputs_in(tmp_path / "whole"), outputs_in(tmp_path / "resumed"), tmp_path / "a"
+    fit_combination(spec, curves, whole, "cpu")
+    interrupted(spec, curves, resumed, path, 5)
+    fit_combination(spec, curves, resumed, "cpu", checkpoint(path))
+    for name in FILES:
+        assert Path(whole[name]).read_bytes() == Path(resumed[name]).read_bytes(), name
+
+
+def test_an_encoding_may_be_made_from_a_study_s_arrays(curves: dict[str, str], tmp_path: Path) -> None:
+    write_arrays(tmp_path / "study.npz", {"amplitudes": np.array([2.0, -3.0])})
+    spec = toy_spec(members=[{"use": "toy:Trained"}], training=toy_spec()["training"] | {"steps": 1})
+    files = fitted_files(spec, curves | {"theory": str(tmp_path / "study.npz")}, tmp_path / "fit")
+    found = load_file(files["weights"])["first.encoding.amplitudes"]
+    torch.testing.assert_close(found, torch.tensor([2.0, -3.0]), rtol=0, atol=0.011)  # one update of Adam away
+    assert not torch.equal(found, torch.tensor([2.0, -3.0]))
 
 
 # Checkpoints
@@ -530,6 +848,43 @@ def test_a_killed_fit_goes_on_to_the_same_bytes(
     facts = [json.loads(Path(files["provenance"]).read_text()) for files in (whole, resumed)]
     assert [fact["resumed"] for fact in facts] == [False, True]
     assert not path.exists()
+
+
+# Of three members with two signals each, each scored four times: within a member's first and second signal, and at the
+# first update of the next member, when nothing of it is saved yet.
+@pytest.mark.parametrize("scored", [3, 8, 10, 14, 23])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_killed_fit_of_several_members_goes_on_to_the_same_bytes(
+    planned: Planned, signals: dict[str, str], tmp_path: Path, scored: int, optimizer: str
+) -> None:
+    grid = {"gaussian": {"sigma": [1, 3, 9], "features": 16}}
+    (stacked,) = planned(grid, stacked=["sigma"], steps=60, optimizer=optimizer, decay_steps=40)
+    whole, resumed, path = outputs_in(tmp_path / "whole"), outputs_in(tmp_path / "resumed"), tmp_path / "a"
+    spec = stacked.spec | {"sets": ["report"]}
+    fit_combination(spec, signals, whole, "cpu")
+    interrupted(spec, signals, resumed, path, scored)
+    fit_combination(spec, signals, resumed, "cpu", checkpoint(path))
+    for name in FILES:
+        assert Path(whole[name]).read_bytes() == Path(resumed[name]).read_bytes(), name
+    assert json.loads(Path(resumed["provenance"]).read_text())["resumed"] is True
+    assert not path.exists()
+
+
+def test_finished_members_are_not_fitted_again(planned: Planned, signals: dict[str, str], tmp_path: Path) -> None:
+    (stacked,) = planned({"gaussian": {"sigma": [1, 3, 9], "features": 16}}, stacked=["sigma"], steps=60)
+    outputs, path = outputs_in(tmp_path / "fit"), tmp_path / "a"
+    spec = stacked.spec | {"sets": ["report"]}
+    interrupted(spec, signals, outputs, path, 13)
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Records, "report", lambda self, step, steps: seen.append((self.member, self.names, step)))
+        fit_combination(spec, signals, outputs, "cpu", checkpoint(path))
+    # Of the second member's second signal, update 26 was scored and killed before it was saved.
+    curve = [1, 26, 51, 60]
+    assert seen == [
+        *((1, ["third"], step) for step in curve[1:]),
+        *((2, [name], step) for name in ("first", "third") for step in curve),
+    ]
 
 
 def test_what_is_done_is_not_done_again(planned: Planned, signals: dict[str, str], tmp_path: Path) -> None:
@@ -659,7 +1014,7 @@ def test_out_of_memory_halves_the_stack_and_goes_on(
 
 def test_one_signal_without_room_is_an_error_with_a_remedy() -> None:
     done, fit_some = in_memory_for(0)
-    with pytest.raises(RuntimeError, match=r"one picture alone does not fit .* lower signals.size.*no room"):
+    with pytest.raises(RuntimeError, match=r"one signal alone does not fit .* lower signals.size.*no room"):
         fit_in_stacks(range(3), 2, fit_some)
     assert done == []
 
@@ -745,9 +1100,10 @@ def test_scores_are_never_taken_in_tf32(monkeypatch: pytest.MonkeyPatch) -> None
     network.weights[0].register_hook(lambda _: seen.append(("backward", torch.backends.cuda.matmul.allow_tf32)))
     network.register_forward_hook(lambda *_: seen.append(("forward", torch.backends.cuda.matmul.allow_tf32)))
     points, targets = torch.rand(10, 2), torch.rand(1, 10, 3)
-    adam = Adam(network.parameters(), 1e-3)
-    losses = lambda values, wanted: (values - wanted).square().mean(dim=(1, 2))  # noqa: E731
-    for _ in loop.train(network, adam, points, targets, losses, range(1, 3), "tf32"):
+    losses = lambda values, step: (values - targets).square().mean(dim=(1, 2))  # noqa: E731
+    schedule = loop.Schedule(2, 1e-3, 1)
+    adam = Adam(network.parameters())
+    for _ in loop.train(lambda step: network(points), losses, adam, schedule, range(1, 3), "tf32", CPU):
         seen.append(("score", torch.backends.cuda.matmul.allow_tf32))
     assert seen == [("forward", True), ("backward", True), ("score", False)] * 2
 

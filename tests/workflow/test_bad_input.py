@@ -79,6 +79,26 @@ CASES = {
         "experiments: {image_text: {networks: {mlp: {depth: 0}}}}\n",
         ("config.yaml: experiments.image_text.networks.mlp.depth = 0: must be at least 1",),
     ),
+    "unknown problem": Case(
+        "config.yaml",
+        "experiments: {image_text: {problem: images}}\n",
+        ("config.yaml: experiments.image_text.problem = 'images': must be one of ", "mean 'image'?"),
+    ),
+    "unknown parameter of a problem": Case(
+        "config.yaml",
+        "experiments: {image_text: {problem: {image: {output: tanh}}}}\n",
+        ("experiments.image_text.problem.image.output: unknown key", "mean 'output_activation'?"),
+    ),
+    "unknown axis to stack, in --config": Case(
+        "--config",
+        "experiments={image_text: {stacked: [sigmas]}}",
+        ("--config: experiments.image_text.stacked[0] = 'sigmas': must be one of ", "mean 'sigma'?"),
+    ),
+    "waves without radii": Case(
+        "config.yaml",
+        "experiments: {image_scales: {signals: {kind: sinusoids, angles: 3}}}\n",
+        ("experiments.image_scales.signals: sinusoids need radii", "give signals.radii"),
+    ),
     "empty list": Case("config.yaml", encoding("gaussian", "{sigma: []}"), (f"{GAUSSIAN}.sigma: is an empty list",)),
     "empty grid": Case(
         "config.yaml",
@@ -213,7 +233,7 @@ def test_grey_and_transparent_pictures_are_converted_and_that_is_said(tmp_path: 
     noise(130, 140, 4).save(named / "rgba.png")
     run = snakemake(folder, "-n", "--config", "preset=smoke", f"data={{folder: {named}}}")
     assert planned(run)["prepare_signals"] == 3
-    assert "pictures of " + str(named) in run.stderr
+    assert "data of " + str(named) in run.stderr
     assert "grey.png: converted from grey" in run.stderr
     assert "rgba.png: converted from RGBA, put on white" in run.stderr
     assert "/a.png" not in run.stderr
@@ -225,6 +245,16 @@ def test_pictures_may_be_called_anything(tmp_path: Path) -> None:
     run = snakemake(folder, "signals", "--config", "preset=smoke", f"data={{folder: {named}}}")
     assert run.returncode == 0, run.stderr
     assert len(list(folder.glob("results/signals/natural-local*/signals.npz"))) == 2
+
+
+def test_a_folder_with_other_data_alone_leaves_pictures_bundled_and_that_is_no_mistake(tmp_path: Path) -> None:
+    folder = copy_project(tmp_path / "posenc")
+    for kind in ("volumes", "meshes", "nerf"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+    run = snakemake(folder, "signals", "-n", "--config", "preset=smoke", f"data={{folder: {tmp_path / 'data'}}}")
+    assert planned(run)["prepare_signals"] == 3
+    assert "natural-bundled" in run.stdout
+    assert "natural-local" not in run.stdout
 
 
 def test_null_and_lists_in_config_on_the_command_line_mean_what_they_do_in_a_file(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from posenc.claims.inference import Outcome, has_spread, holm_outcomes
+from posenc.claims.evidence import Evidence, NoRecordsError, Records
+from posenc.claims.inference import Outcome, Samples, difference_of_means, has_spread, holm_outcomes
 from posenc.claims.model import Claim, ClaimError, Comparison, read_claims
 from posenc.claims.published import published_value
-from posenc.claims.statistics import Evidence, NoRecordsError, Records, evidence_for
+from posenc.claims.statistics import evidence_for
 
 FEWEST_SOURCES = 3
 NOT_JUDGED = Outcome(
@@ -55,13 +56,19 @@ def _judged_claim(
 ) -> dict[str, Any]:
     own_records = {experiment: records.get(experiment) for experiment in claim.experiments}
     findings = [_finding(claim, comparison, own_records, preset) for comparison in claim.comparisons]
-    judgeable = [i for i, finding in enumerate(findings) if not finding.obstacle]
+    exact = [i for i, finding in enumerate(findings) if finding.evidence.exact]
+    judgeable = [i for i, finding in enumerate(findings) if not finding.obstacle and i not in exact]
+    signs = {i: 1 if comparison.direction == "above" else -1 for i, comparison in enumerate(claim.comparisons)}
     judged = holm_outcomes(
-        [findings[i].evidence.samples for i in judgeable],
-        [claim.comparisons[i].threshold for i in judgeable],
-        size=len(findings),
+        [turned(findings[i].evidence.samples, signs[i]) for i in judgeable],
+        [signs[i] * claim.comparisons[i].threshold for i in judgeable],
+        # Where nothing is left to chance, no verdict can be wrong by chance.
+        size=len(findings) - len(exact),
     )
-    outcomes = dict(zip(judgeable, judged, strict=True))
+    outcomes = {i: turned_back(outcome, signs[i]) for i, outcome in zip(judgeable, judged, strict=True)}
+    outcomes |= {
+        i: exact_outcome(findings[i].evidence, claim.comparisons[i]) for i in exact if not findings[i].obstacle
+    }
     comparisons = []
     for i, (comparison, finding) in enumerate(zip(claim.comparisons, findings, strict=True)):
         with _naming(claim, comparison):
@@ -77,6 +84,27 @@ def _judged_claim(
         "reason": _claim_reason(verdict, comparisons),
         "comparisons": comparisons,
     }
+
+
+def turned(samples: Samples, sign: int) -> Samples:
+    """The samples as they are compared: a limit from above is one from below of the negative."""
+    return tuple(sign * values for values in samples)
+
+
+def turned_back(outcome: Outcome, sign: int) -> Outcome:
+    """The outcome in the numbers' own sign."""
+    low, high = sorted(sign * end for end in outcome.interval)
+    return replace(outcome, estimate=sign * outcome.estimate, interval=(low, high))
+
+
+def exact_outcome(evidence: Evidence, comparison: Comparison) -> Outcome:
+    """A number without chance against its threshold; the interval is the number."""
+    value = difference_of_means(evidence.samples)
+    above = value > comparison.threshold
+    holds = above if comparison.direction == "above" else value < comparison.threshold
+    return replace(
+        NOT_JUDGED, estimate=value, interval=(value, value), confidence=1.0, verdict="holds" if holds else "fails"
+    )
 
 
 def claim_verdict(verdicts: Sequence[str]) -> str:
@@ -112,6 +140,8 @@ def _finding(claim: Claim, comparison: Comparison, records: Records, preset: str
 
 
 def _obstacle(evidence: Evidence) -> str:
+    if evidence.exact:
+        return ""
     if evidence.pairs == 0 and evidence.diverged > 0:
         return f"all {evidence.diverged} pairs diverged"
     fewest = min(len(sample) for sample in evidence.samples)
@@ -141,7 +171,7 @@ def _judged_comparison(
         "p_holm": _plain(outcome.p_holm),
         "p_wilcoxon": _plain(outcome.p_wilcoxon),
         "verdict": outcome.verdict,
-        "reason": "; ".join(filter(None, [finding.obstacle, *evidence.notes])),
+        "reason": "; ".join(filter(None, [finding.obstacle, *evidence.notes, "exact" if evidence.exact else ""])),
         "published": published,
         "unit": comparison.unit,
     }

@@ -39,7 +39,7 @@ class Comparison(_Form):
     statistic: str  # a name in posenc.claims.statistics.STATISTICS
     arguments: dict[str, Any]
     threshold: float
-    direction: Literal["above"]
+    direction: Literal["above", "below"]
     unit: str
     published: PublishedReferences | None = None
 

@@ -17,30 +17,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from posenc.claims.inference import Samples
+from posenc.claims import sweeps
+from posenc.claims.evidence import Evidence, NoRecordsError, Records, Where, final_rows
 from posenc.claims.model import ClaimError, among
-
-Records = Mapping[str, pd.DataFrame | None]  # experiment -> its records, None where there are none
-Where = Mapping[str, Any]  # {column: value}
 
 FIT = ["source", "signal", "item", "replicate", "seed"]
 TARGET_BELOW_BEST = 1.0  # dB
-CONDITIONS = {"where", "first", "second", "larger", "smaller"}  # arguments that say which records are meant
+# Arguments that say which records are meant.
+CONDITIONS = {"where", "first", "second", "larger", "smaller", "best", "than"}
 ALONG_AXES = (0.0, 90.0, 180.0)  # degrees
-
-
-class NoRecordsError(Exception):
-    """The records a statistic needs are not there, or not the only ones; the message says which."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """One value per source (a second sample is subtracted), and how many pairs stand behind them."""
-
-    samples: Samples
-    pairs: int
-    diverged: int
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -205,6 +190,7 @@ STATISTICS: dict[str, Callable[..., Evidence]] = {
     "off_axes_less_along": off_axes_less_along,
     "features_saved_by_depth": features_saved_by_depth,
     "gap_shrinks": gap_shrinks,
+    **sweeps.STATISTICS,
 }
 
 
@@ -252,7 +238,7 @@ def _fit_values(records: Records, experiment: str, where: Where) -> pd.Series[fl
     # As text, because an unused item or replicate is NaN and would not match its own kind.
     fits = pd.MultiIndex.from_frame(rows[FIT].astype(str))
     if fits.has_duplicates:
-        settings = rows.drop(columns=[*FIT, "combination", "value", "status"])
+        settings = rows.drop(columns=[*FIT, "combination", "member", "value", "status"])
         differing: list[Hashable] = [column for column in settings if settings[column].nunique(dropna=False) > 1]
         raise NoRecordsError(
             f"{experiment} with {_spelled(where)} has several fits per signal and seed, which differ in"
@@ -263,17 +249,8 @@ def _fit_values(records: Records, experiment: str, where: Where) -> pd.Series[fl
 
 def _selection(records: Records, experiment: str, where: Where) -> pd.DataFrame:
     """Final rows of report signals at the chosen sigma, where the columns have the given values."""
-    if experiment not in records:
-        raise ClaimError(f"experiment {experiment!r} is not among the claim's experiments; add it there")
-    frame = records[experiment]
-    if frame is None or frame.empty:
-        raise NoRecordsError(f"no records of {experiment}")
-    keep = (frame["set"] == "report") & frame["final"].astype(bool) & frame["chosen"].astype(bool)
-    for column, value in where.items():
-        if column not in frame.columns:
-            raise ClaimError(f"records of {experiment} have no column {column!r} {among(column, list(frame.columns))}")
-        keep &= frame[column] == value
-    return frame[keep]
+    rows = final_rows(records, experiment, where)
+    return rows[rows["chosen"].astype(bool)]
 
 
 def _spelled(where: Where) -> str:

@@ -1,5 +1,6 @@
 """Positional encoding: log-spaced frequencies on each axis."""
 
+import math
 from typing import Literal
 
 import torch
@@ -19,6 +20,9 @@ class Positional(FourierEncoding):
     - `table_2` (Table 2 of the paper): 2**(sigma X), X on linspace(0, 1), from 1 to 2**sigma;
     - `section_6` (section 6.1): sigma**(j / m), j = 0..m - 1, from 1 to below sigma. Here sigma is the base, in cycles
       per unit length, not an exponent.
+
+    `rotated` turns every frequency by 45 degrees about z and then by 45 degrees about x, as good as turning the signal
+    (Table 7); in two dimensions there is only the first turn, in one dimension none.
     """
 
     name = "positional"
@@ -32,13 +36,15 @@ class Positional(FourierEncoding):
         sigma: Positive,
         features: EvenCount = 512,
         variant: Literal["code", "table_2", "section_6"] = "code",
+        rotated: bool = False,
         normalised: bool = False,
     ) -> None:
         per_axis = features // (2 * in_dim)
         if per_axis < 1:
             raise ValueError(f"positional: {features} features are too few for {in_dim} axes (at least {2 * in_dim})")
         band = axis_frequencies(sigma, per_axis, variant)
-        super().__init__(torch.kron(torch.eye(in_dim), band[:, None]), normalised)
+        along_axes = torch.kron(torch.eye(in_dim), band[:, None])
+        super().__init__(turned(along_axes) if rotated else along_axes, normalised)
 
 
 def axis_frequencies(sigma: float, count: int, variant: str) -> Tensor:
@@ -51,3 +57,12 @@ def axis_frequencies(sigma: float, count: int, variant: str) -> Tensor:
     else:
         band = sigma ** (torch.arange(count, dtype=torch.float64) / count)
     return band.float()
+
+
+def turned(frequencies: Tensor) -> Tensor:
+    """Frequencies `(m, d)` turned by 45 degrees in the plane of the first two axes, then in that of the next two."""
+    axes = list(frequencies.double().unbind(1))
+    half = math.sqrt(0.5)
+    for i, j in [(0, 1), (1, 2)][: len(axes) - 1]:
+        axes[i], axes[j] = half * (axes[i] - axes[j]), half * (axes[i] + axes[j])
+    return torch.stack(axes, dim=1).to(frequencies.dtype)

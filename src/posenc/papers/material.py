@@ -50,9 +50,13 @@ class Material:
         self._theory = theory or {}
         self._measures = measures or {}
 
-    def predictions(self, experiment: str, combination: str) -> Pictures:
+    def predictions(self, experiment: str, combination: str, member: int = 0) -> Pictures:
         """Report signal -> its prediction (H, W, channels) in float32, which may leave [0, 1]."""
-        return {name: array.astype(np.float32) for name, array in self.arrays(experiment, combination).items()}
+        found, records = self.arrays(experiment, combination), self.records(experiment)
+        if records.loc[records["combination"] == combination, "member"].max() > 0:
+            of_member = f"{member}/"
+            found = {name.removeprefix(of_member): found[name] for name in found if name.startswith(of_member)}
+        return {name: array.astype(np.float32) for name, array in found.items()}
 
     def truths(self, experiment: str) -> Pictures:
         """Signal -> its values (H, W, channels) in float32; those of pictures in [0, 1]."""

@@ -30,10 +30,11 @@ def reconstructions(
     first_seeds = records.sort_values("seed", kind="stable").drop_duplicates(["encoding", "sigma"])
     rows = []
     for _, fit in first_seeds.iterrows():
-        lost = set(diverged.loc[diverged["combination"] == fit["combination"], "signal"])
+        combination, member = fit["combination"], fit["member"]
+        lost = set(diverged.loc[is_of(diverged, combination, member), "signal"])
         # Nothing is asked for a combination that has nothing to show.
-        pictures = material.predictions(experiment, fit["combination"]) if set(signals) - lost else {}
-        psnr = scores[scores["combination"] == fit["combination"]].set_index("signal")["value"]
+        pictures = material.predictions(experiment, combination, member) if set(signals) - lost else {}
+        psnr = scores[is_of(scores, combination, member)].set_index("signal")["value"]
         for signal in signals:
             rows.append(
                 {
@@ -47,6 +48,10 @@ def reconstructions(
                 }
             )
     return pd.DataFrame(rows)
+
+
+def is_of(records: pd.DataFrame, combination: str, member: int) -> pd.Series:
+    return (records["combination"] == combination) & (records["member"] == member)
 
 
 def draw(axes: Axes, shown: pd.DataFrame) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 import pandas as pd
 
 ENCODINGS = ["none", "basic", "positional", "gaussian"]  # the order of every table and legend
-FIT = ["combination", "signal"]  # what makes one fit in the records
-# Where an experiment fits one encoding with several of these, each is a row and a line of its own.
+FIT = ["combination", "member", "signal"]  # what makes one fit in the records
+# Where an experiment fits one encoding with several of these, each is a row and a line of its own; so with the other
+# parameters of encodings and networks.
 VARIED = ["variant", "features", "network", "depth", "width", "learning_rate", "steps"]
 
 
@@ -29,11 +30,21 @@ def base_encoding(name: str) -> str:
 def with_variants_named(records: pd.DataFrame) -> pd.DataFrame:
     """The records, `encoding` telling variants apart where there are several: "gaussian, features 64"."""
     names = records["encoding"].astype(str)
-    for setting in VARIED:
+    for setting in [*VARIED, *other_parameters(records)]:
         several = records.groupby("encoding")[setting].transform("nunique") > 1
-        values = records.loc[several, setting].map(lambda value: value if isinstance(value, str) else f"{value:g}")
+        values = records.loc[several, setting].map(spelled)
         names = names.mask(several, names + f", {setting} " + values.astype(str))
     return records.assign(encoding=names)
+
+
+def other_parameters(records: pd.DataFrame) -> list[str]:
+    """The parameters that only some encodings or networks have: their columns stand before those of the values."""
+    columns = list(records.columns)
+    return columns[columns.index("device") + 1 : columns.index("signal")]
+
+
+def spelled(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float | int) and not isinstance(value, bool) else str(value)
 
 
 def is_of_diverged_fit(records: pd.DataFrame) -> pd.Series:

@@ -120,7 +120,9 @@ def together(choices: list[dict[str, Any]], stacked: list[str]) -> list[list[dic
     """The choices in groups that differ in stacked parameters alone."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for choice in choices:
-        groups.setdefault(repr({key: value for key, value in choice.items() if key not in stacked}), []).append(choice)
+        group = groups.setdefault(repr({key: value for key, value in choice.items() if key not in stacked}), [])
+        if choice not in group:  # asked for twice, it is there once
+            group.append(choice)
     return list(groups.values())
 
 

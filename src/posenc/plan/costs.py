@@ -48,7 +48,8 @@ def page(plan: Any) -> str:
     total = 0.0
     for name, experiment in plan.experiments.items():
         observed, _ = plan.points(name)
-        asked = {"tuning": experiment.signals.tuning, "report": experiment.signals.report}
+        kinds = len(experiment.signals.alpha or [1])  # of random functions, so many of each
+        asked = {"tuning": kinds * experiment.signals.tuning, "report": kinds * experiment.signals.report}
         operations, fits = 0.0, 0
         for combination in plan.combinations[name].values():
             signals = sum(asked[which] for which in combination.spec["sets"])

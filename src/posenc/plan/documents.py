@@ -1,6 +1,7 @@
 """Generated documents: the config's schema and page, what the paper preset costs: `python -m posenc.plan.documents`."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def without_required(node: Any) -> Any:
 
 
 def page() -> str:
-    """The docs page: a table of keys per level, then the parameters of every encoding and network."""
+    """The docs page: a table of keys per level, then the parameters of every problem, encoding and network."""
     root = schema()
     experiments = resolve(root["properties"]["experiments"], root)["properties"]
     experiment = resolve(next(iter(experiments.values())), root)
@@ -56,13 +57,14 @@ def page() -> str:
     lines += table(experiment, root)
     for key in ("signals", "training"):
         lines += ["", f"### `experiments.<name>.{key}`", "", *table(resolve(experiment["properties"][key], root), root)]
-    for folder in ("encodings", "networks"):
-        lines += ["", f"### `experiments.<name>.{folder}`", ""]
-        entries = resolve(experiment["properties"][folder], root)["properties"]
+    for folder, key in (("problems", "problem"), ("encodings", "encodings"), ("networks", "networks")):
+        lines += ["", f"### `experiments.<name>.{key}`", ""]
+        entries = resolve(experiment["properties"][key], root)["properties"]
         for name, part in parts(folder).items():
             entry = resolve(entries[name], root)
-            lines += [f"#### `{name}`", "", part.doc, "", *table(entry, root), ""]
-    return "\n".join(lines).rstrip() + "\n"
+            lines += [f"#### `{name}`", "", part.doc, "", *(table(entry, root) if entry["properties"] else []), ""]
+    # Nothing twice between two sections, where an entry has no table.
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 
 def table(node: dict[str, Any], root: dict[str, Any]) -> list[str]:

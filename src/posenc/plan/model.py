@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
 
 from posenc.parameters import Count, Positive
 from posenc.plan.registry import Part, parts
@@ -69,10 +70,22 @@ class Signals(Model):
     angles: Annotated[int, Field(ge=2)] | None = Field(
         None, description="of `sinusoids`: how many directions, from 0 to 180 degrees"
     )
+    train_views: Count | None = Field(None, description="of `scenes`: views that are learnt from")
+    tuning_views: Count | None = Field(None, description="of `scenes`: views that choose sigma")
+    report_views: Count | None = Field(None, description="of `scenes`: views that are reported on")
     pool: Annotated[int, Field(ge=8, multiple_of=8)] | None = Field(
         None, description="of `shapes`: points that training draws from; no point comes twice where there are enough"
     )
     test: Count | None = Field(None, description="of `shapes`: points that each score counts")
+    alpha: Annotated[list[Positive], one_or_more(Positive)] | None = Field(
+        None, description="of `functions`: exponents by which their spectra fall; tuning and report count for each"
+    )
+    band_limited: bool | None = Field(
+        None, description="of `functions`: whether frequencies from a quarter of the points on are left out"
+    )
+    scaled: Literal["each", "jointly"] | None = Field(
+        None, description="of `functions`: stretched to [-0.5, 0.5] each, or all of an alpha together"
+    )
 
 
 class TrainingOverride(Model):
@@ -156,9 +169,19 @@ def choice_model(folder: str) -> type[BaseModel]:
     return model_of(folder, f"One of the {folder}, with its parameters.", fields)
 
 
-def as_choice(value: Any) -> Any:
-    """A plain name is one without parameters."""
-    return {value: {}} if isinstance(value, str) else value
+def as_problem(value: Any) -> Any:
+    """A plain name is a problem without parameters."""
+    if not isinstance(value, str):
+        return value
+    if value not in parts("problems"):
+        expected = ", ".join(parts("problems"))
+        raise PydanticCustomError("literal_error", "must be one of {expected}", {"expected": expected})
+    return {value: {}}
+
+
+def encoding_parameters() -> tuple[str, ...]:
+    """Every parameter that an encoding has."""
+    return tuple(dict.fromkeys(name for part in parts("encodings").values() for name in part.parameters))
 
 
 EncodingGrids = grids_model("encodings", trains=True)
@@ -175,7 +198,7 @@ class Experiment(Model):
     title: str
     problem: Annotated[
         ProblemChoice,  # type: ignore[valid-type]
-        BeforeValidator(as_choice, json_schema_input_type=Literal[tuple(parts("problems"))] | ProblemChoice),
+        BeforeValidator(as_problem, json_schema_input_type=Literal[tuple(parts("problems"))] | ProblemChoice),
     ] = Field(description="what is observed and how it is scored: a name, or a name with its parameters")
     signals: Signals
     encodings: EncodingGrids  # type: ignore[valid-type]
@@ -184,7 +207,7 @@ class Experiment(Model):
     choose_sigma: bool = Field(
         True, description="whether tuning signals choose one sigma of a sweep; a sweep that is only shown needs none"
     )
-    stacked: list[str] = Field(
+    stacked: Annotated[list[Literal[encoding_parameters()]], BeforeValidator(as_list)] = Field(  # type: ignore[valid-type]
         [], description="parameters of encodings whose values one job takes all: for fits of a second or less"
     )
     seeds: Annotated[list[Seed], Field(min_length=1), one_or_more(Seed)] = Field(
@@ -202,6 +225,18 @@ class Experiment(Model):
         for name in ("encodings", "networks"):
             if not entries(getattr(self, name)):
                 raise ValueError(f"{name}: empty grid; name at least one")
+        return self
+
+    @model_validator(mode="after")
+    def encodings_that_networks_take(self) -> "Experiment":
+        for network in entries(self.networks):
+            only = parts("networks")[network].attributes.get("only_encoding")
+            others = [name for name in entries(self.encodings) if only and name != only]
+            if others:
+                raise ValueError(
+                    f"networks.{network} takes the encoding {only} alone, not {', '.join(others)}; give it"
+                    " an experiment of its own"
+                )
         return self
 
     @model_validator(mode="after")

@@ -33,6 +33,7 @@ class Study(Model):
     function: str = Field(description="module:function, called with the study's inputs")
     signals: list[str] = Field([], description="experiments whose signals it reads")
     fits: list[str] = Field([], description="experiments whose fits' arrays it reads")
+    plans: list[str] = Field([], description="experiments whose settings it goes by, without their fits")
     parameters: dict[str, Any] = Field({})
 
 

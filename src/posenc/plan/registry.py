@@ -74,7 +74,7 @@ def init_parameters(node: ast.ClassDef) -> dict[str, Parameter]:
         return {}
     found = {}
     for argument, default in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True):
-        if argument.annotation is None or argument.arg in ("output", "stack"):
+        if argument.annotation is None or argument.arg in ("output", "stack", "seed"):
             continue
         try:
             annotation = eval(ast.unparse(argument.annotation), {"__builtins__": {}}, VOCABULARY)  # our own source

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from posenc.plan.layers import ConfigError
 from posenc.plan.pictures import Source, natural_pictures, text_pictures
-from posenc.signals import meshes, sinusoids
+from posenc.signals import bumps, functions, meshes, phantoms, scenes, sinusoids, volumes
 from posenc.signals.pictures import SignalError
 from posenc.signals.sets import Proposal
 
@@ -18,15 +18,22 @@ class Kind(NamedTuple):
     """A kind of signal."""
 
     module: ModuleType | None  # with `propose` and `load_signal`; pictures have their own way
-    described: str  # of so many: filled with the settings
+    described: str  # of so many: filled with the settings, `{s}` with the plural's where there are several
     as_published: bool = False  # whether the paper's own signals are drawn by the same recipe
 
 
 KINDS: dict[str, Kind] = {
-    "natural": Kind(None, "pictures of {size} x {size} pixels"),
-    "text": Kind(None, "pictures of {size} x {size} pixels"),
-    "sinusoids": Kind(sinusoids, "plane waves on {size} x {size} pixels", as_published=True),
-    "shapes": Kind(meshes, "closed meshes"),
+    "natural": Kind(None, "picture{s} of {size} x {size} pixels"),
+    "text": Kind(None, "picture{s} of {size} x {size} pixels"),
+    "sinusoids": Kind(sinusoids, "plane wave{s} on {size} x {size} pixels", as_published=True),
+    "scenes": Kind(scenes, "scene{s}, each seen in {report_views} views of {size} x {size} pixels"),
+    "phantoms": Kind(phantoms, "phantom{s} of {size} x {size} pixels", as_published=True),
+    "phantom_volumes": Kind(phantoms, "phantom{s} of {size} x {size} x {size} voxels"),
+    "brain_slices": Kind(volumes, "slice{s} of heads of {size} x {size} pixels"),
+    "brain_volumes": Kind(volumes, "head{s} of {size} x {size} x {size} voxels"),
+    "shapes": Kind(meshes, "closed shape{s}"),
+    "functions": Kind(functions, "function{s} on {size} points", as_published=True),
+    "bumps": Kind(bumps, "bump{s} on {size} points", as_published=True),
 }
 
 
@@ -43,7 +50,7 @@ class SignalSet:
     def shown(self) -> str:
         """How many report signals of what kind there are, in words."""
         count = sum(row["set"] == "report" for row in self.spec["signals"])
-        described = KINDS[self.spec["kind"]].described.format(**self.spec)
+        described = KINDS[self.spec["kind"]].described.format(**self.spec, s="s" if count != 1 else "")
         return f"{count} {self.origin} report {described}"
 
     @property

@@ -154,6 +154,10 @@ class Plan:
                 ]
                 for experiment in study.fits
             },
+            "plans": {
+                experiment: [found.spec for found in self.combinations[experiment].values()]
+                for experiment in study.plans
+            },
         }
 
     def study_digest(self, name: str) -> str:
@@ -224,8 +228,9 @@ class Plan:
         return f"results/signals/{self.signal_sets[experiment].key}/{file}"
 
     def signal_files(self, key: str) -> list[str]:
-        """Files of the user's that a signal set reads."""
-        return list(dict.fromkeys(row["path"] for row in self.signal_specs[key]["signals"] if row["path"]))
+        """Files of the user's that a signal set reads; of a folder (a scene's views) all that are in it."""
+        paths = dict.fromkeys(row["path"] for row in self.signal_specs[key]["signals"] if row["path"])
+        return [file for path in paths for file in files_of(Path(path))]
 
     def signals_digest(self, key: str) -> str:
         (found,) = {tuple(found.modules) for found in self.signal_sets.values() if found.key == key}
@@ -410,6 +415,14 @@ class Plan:
         lines = [f"posenc: preset {self.preset}, {jobs} combinations, {where}"]
         lines += dict.fromkeys(note for found in self.signal_sets.values() for note in found.notes)
         return "\n        ".join(lines)
+
+
+def files_of(path: Path) -> list[str]:
+    """The file, or all files of the folder that are not hidden."""
+    if not path.is_dir():
+        return [str(path)]
+    below = sorted(found for found in path.rglob("*") if found.is_file())
+    return [str(found) for found in below if not any(part.startswith(".") for part in found.relative_to(path).parts)]
 
 
 def modules_of(specs: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -42,8 +42,8 @@ class TileGrid:
 
 
 def show(axes: Axes, picture: np.ndarray) -> None:
-    """Show (H, W, 3), clipped to [0, 1] for the eye only."""
-    axes.imshow(np.clip(picture, 0.0, 1.0), interpolation="nearest")
+    """Show (H, W, 3), or (H, W) and (H, W, 1) in grey, clipped to [0, 1] for the eye only."""
+    axes.imshow(np.clip(picture, 0.0, 1.0), interpolation="nearest", cmap="gray", vmin=0, vmax=1)
 
 
 def show_missing(axes: Axes, reason: str) -> None:

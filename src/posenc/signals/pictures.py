@@ -66,8 +66,8 @@ def picture_size(path: str | Path) -> tuple[int, int]:
         return (width, height) if _orientation(image) in _QUARTER_TURNS else (height, width)
 
 
-def read_picture(path: str | Path) -> Picture:
-    """The picture in a file as upright 8-bit RGB; transparency is put on white."""
+def read_picture(path: str | Path, background: str = "white") -> Picture:
+    """The picture in a file as upright 8-bit RGB; what is transparent shows the background."""
     path = Path(path)
     with _damage_told(path), _opened(path) as image:
         if image.size == (1, 1):
@@ -84,7 +84,7 @@ def read_picture(path: str | Path) -> Picture:
                 f"{path}: 32-bit values (mode {image.mode}), whose range is not known; "
                 "save it as an 8-bit or 16-bit picture"
             )
-        converted, conversion = _as_rgb(image)
+        converted, conversion = _as_rgb(image, background)
         notes.append(conversion)
         if sixteen_bit:
             notes.append("16 bits reduced to 8")
@@ -190,7 +190,7 @@ def _is_sixteen_bit(image: Image.Image) -> bool:
     return any(re.search(r"\b(L|LA|RGB|RGBA|RGBX);16", str(tile[3])) for tile in getattr(image, "tile", []))
 
 
-def _as_rgb(image: Image.Image) -> tuple[Image.Image, str]:
+def _as_rgb(image: Image.Image, background: str) -> tuple[Image.Image, str]:
     """The decoded image in mode RGB and what was converted."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image.copy(), ""
@@ -201,6 +201,6 @@ def _as_rgb(image: Image.Image) -> tuple[Image.Image, str]:
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode)
         rgba = image.convert(straight).convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB"), f"converted from {name}, put on white"
+        behind = Image.new("RGBA", rgba.size, background)
+        return Image.alpha_composite(behind, rgba).convert("RGB"), f"converted from {name}, put on {background}"
     return image.convert("RGB"), f"converted from {name}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from posenc.signals.pictures import SignalError
 from posenc.signals.sets import Entry, Proposal
 from posenc.signals.stored import Signal
 
@@ -18,6 +19,9 @@ def propose(settings: Any, folder: Path | None) -> Proposal:
 
     settings: radii (cycles per unit length) and angles (how many, from 0 to 180 degrees, both included).
     """
+    for name, meaning in (("radii", "cycles per unit length"), ("angles", "how many, from 0 to 180 degrees")):
+        if getattr(settings, name) is None:
+            raise SignalError(f"sinusoids need {name} ({meaning}); give signals.{name}")
     waves = [
         Entry(name=f"radius_{radius}_angle_{index:02d}", source=f"radius_{radius}_angle_{index:02d}", path="")
         | {"condition": f"{180 * index / (settings.angles - 1):g}"}

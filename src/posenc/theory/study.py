@@ -26,11 +26,12 @@ class Fit:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that a study may look at; signals and fits by experiment."""
+    """All that a study may look at; signals, fits, and specs of planned combinations by experiment."""
 
     parameters: Mapping[str, Any]
     signals: Mapping[str, tuple[Mapping[str, np.ndarray], list[Row]]]
     fits: Mapping[str, list[Fit]]
+    plans: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def run_study(spec: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
             name: [Fit(fit["spec"], fit["settings"], np.load(fit["arrays"])) for fit in fits]
             for name, fits in spec["fits"].items()
         },
+        spec["plans"],
     )
     found: Found = getattr(importlib.import_module(module), function)(inputs)
     frame = pd.DataFrame([{**spec["common"], **DEFAULTS, **row} for row in found.rows])

@@ -63,13 +63,15 @@ def fit_combination(
         progress.finish(fit_stack(combination, member, of(chosen), chosen_rows, precision, progress, theory))
 
     problem = load_class(combination["problem"])
-    # Stacking pays on a GPU; on a CPU one network after the other stays in the cache.
+    # Stacking pays on a GPU. On a CPU one network after the other stays in the cache, but where there are only so few
+    # points that calls take most of the time, a problem says how many networks share them.
     stacks = target.type == "cuda" and problem.together
+    side_by_side = 1 if target.type == "cuda" else getattr(problem, "side_by_side_on_cpu", 1)
     at_once, members = 1, []
     for member, part in enumerate(combination["members"]):
         encoding = build(part, problem.dimensions, generator=draws(combination), theory=theory)
         left = [index for index in wanted if (member, rows[index]["name"]) not in progress.done]
-        most = 1
+        most = 1 if is_trained(encoding) else side_by_side
         if stacks and left and not is_trained(encoding):
             most = signals_that_fit(combination, member, of(left[:1]), precision, theory)
         at_once = max(at_once, fit_in_stacks(left, most, functools.partial(fit, member)))
@@ -77,7 +79,8 @@ def fit_combination(
 
     fitted, count = progress.fitted, len(combination["members"])
     write_values(outputs["values"], fitted.values)
-    write_arrays(outputs["arrays"], {name: kept.numpy() for name, kept in fitted.predictions.items()})
+    # Sorted: what a checkpoint kept comes back in another order.
+    write_arrays(outputs["arrays"], {name: kept.numpy() for name, kept in sorted(fitted.predictions.items())})
     kept = {
         f"{f'{member}/' if count > 1 else ''}encoding.{name}": tensor
         for member, (encoding, _) in enumerate(members)
@@ -91,7 +94,8 @@ def fit_combination(
             **(facts or {}),
             "precision": precision,
             "members": [found for _, found in members],
-            "parameters": sum(tensor.numel() for tensor in fitted.weights.values()) // (len(wanted) * count),
+            # None where the problem keeps no weights.
+            "parameters": sum(tensor.numel() for tensor in fitted.weights.values()) // (len(wanted) * count) or None,
             "fits": len(wanted) * count,
             "signals_at_once": min(at_once, len(wanted)),
             "diverged": len({(row["member"], row["signal"]) for row in fitted.values if row["status"] == "diverged"}),

@@ -46,7 +46,8 @@ def fit_stack(
         stack=len(rows),
         generator=generator,
     ).to(device)
-    model = nn.ModuleDict({"encoding": encoding, "network": network})
+    # What is saved to go on from after a kill: of a problem, what it gathers on the way.
+    model = nn.ModuleDict({"encoding": encoding, "network": network, **gathering(problem)})
     schedule = Schedule(
         settings["steps"], settings["learning_rate"], settings["log_every"], settings.get("decay_steps")
     )
@@ -84,6 +85,7 @@ def fit_stack(
             f"{row['name']}.{name}": tensor.cpu()
             for i, row in enumerate(rows)
             for name, tensor in (network.state_of(i) | trained_state(encoding)).items()
+            if keeps_weights(problem)
         },
     ).of_member(member, len(combination["members"]))
 
@@ -119,6 +121,16 @@ def remembered(ask: Callable[[Grid | Tensor], Tensor]) -> Callable[[Grid | Tenso
 def keeps_start(problem: Any) -> bool:
     """Whether what the networks give before the first update is kept, too."""
     return getattr(problem, "keeps_start", False)
+
+
+def keeps_weights(problem: Any) -> bool:
+    """Whether the trained weights are kept: of very many fits that nobody asks again they would fill the disk."""
+    return getattr(problem, "keeps_weights", True)
+
+
+def gathering(problem: Any) -> dict[str, nn.Module]:
+    """The problem, if it has a state that grows while it is scored."""
+    return {"problem": problem} if isinstance(problem, nn.Module) else {}
 
 
 def is_trained(encoding: Encoding) -> bool:

@@ -1,4 +1,4 @@
-"""Which frequencies are good for pictures: trained ones (Figure 8) and directions (Figure 11).
+"""Which frequencies are good for pictures: trained ones, families and directions (Figures 8, 9 and 11).
 
 Scores are PSNR in dB. Means run over report signals, after the mean over seeds, unless a band runs over seeds.
 """
@@ -10,7 +10,16 @@ import pandas as pd
 
 from posenc.papers.fourier_features.image import PSNR, line_with_spread
 from posenc.papers.material import Figure, Material
-from posenc.papers.scores import divergence_notes, is_of_diverged_fit, psnr_rows, signal_means, summary
+from posenc.papers.scores import (
+    divergence_notes,
+    encoding_order,
+    is_of_diverged_fit,
+    psnr_rows,
+    signal_means,
+    source_summary,
+    summary,
+    without_levels,
+)
 from posenc.reporting import style
 
 FIXED, TRAINED = "gaussian", "gaussian_trained"
@@ -79,3 +88,28 @@ def figure_11(material: Material) -> Figure:
     ]
     columns = ["encoding", "angle", "mean", "std", "runs"]
     return Figure(figure, plotted[columns], [*notes, *divergence_notes(records, "image_angles")])
+
+
+def figure_9(material: Material) -> Figure:
+    """Test error against the root-mean-square frequency per axis, a line per family of isotropic distributions."""
+    records = material.records("image_families")
+    rows = psnr_rows(records[records["final"]], ["test"])
+    by = ["encoding", "sigma", "bandwidth"]
+    means = signal_means(rows.assign(value=10 ** (-rows["value"] / 10)), by)
+    spread = source_summary(without_levels(means, ["encoding", "signal"]), by)["std"]
+    plotted = summary(means, by).assign(std=spread).sort_values(["encoding", "bandwidth"])
+    families = encoding_order(plotted["encoding"])
+    colours = style.encoding_colours(families)
+    with style.applied():
+        figure = style.new_figure(style.COLUMN_WIDTH, 2.4)
+        axes = figure.subplots()
+        for place, family in enumerate(families):
+            line = plotted[plotted["encoding"] == family]
+            look = {"color": colours[family], "marker": style.MARKERS[place % len(style.MARKERS)]}
+            line_with_spread(axes, "bandwidth", line, label=family.replace("_", "-"), **look)
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set(xlabel="root mean square of b per axis (cycles per unit length)", ylabel="test MSE")
+        axes.legend()
+    notes = ["Band: one standard deviation over pictures, each picture's own level taken out."]
+    return Figure(figure, plotted, [*notes, *divergence_notes(records, "image_families")])

@@ -1,4 +1,4 @@
-"""Image regression: Tables 1 and 3, Figures 1b, 6, 10 and 15, the sweeps of sigma and the learning curves.
+"""Image regression: Table 3, Figures 6, 10 and 15, the sweeps of sigma and the learning curves.
 
 Scores are PSNR in dB of unclipped predictions. Experiments `image_natural` and `image_text` report the test
 split (the offset quarter of the pixels), as Table 3 does; `image_features` and `image_scales` all pixels, as
@@ -39,16 +39,6 @@ EXPERIMENTS = {"Natural": "image_natural", "Text": "image_text"}
 PSNR = "PSNR (dB)"
 SIGMA_AXES = {"gaussian": "sigma (cycles per unit length)", "positional": "sigma (exponent)"}
 TITLE_LETTERS = 84  # that fit over panels side by side, as wide as the text
-# Table 1's columns: key in published.yaml, heading, format, and the experiment once the workflow has one.
-TABLE_1 = [
-    ("image_natural", ("2D image", "Natural"), ".2f", "image_natural"),
-    ("image_text", ("2D image", "Text"), ".2f", "image_text"),
-    ("shape", ("3D shape", "IoU"), ".3f", None),
-    ("ct_shepp", ("2D CT", "Shepp"), ".2f", None),
-    ("ct_atlas", ("2D CT", "ATLAS"), ".2f", None),
-    ("mri_atlas", ("3D MRI", "ATLAS"), ".2f", None),
-    ("nerf_lego", ("NeRF", "Lego"), ".2f", None),
-]
 
 
 def image_records(material: Material) -> dict[str, pd.DataFrame]:
@@ -57,32 +47,6 @@ def image_records(material: Material) -> dict[str, pd.DataFrame]:
 
 
 # Tables
-
-
-def table_1(material: Material) -> Table:
-    """The summary over all tasks: published numbers, and this run's where the workflow has the task."""
-    published = material.published["table_1"]
-    runs = run_summaries(material)
-    rows = all_encodings(runs)
-    columns: dict[Column, pd.Series] = {}
-    formats: dict[Column, str] = {}
-    for key, heading, spec, _ in TABLE_1:
-        columns["published", *heading] = pd.Series(published[key], dtype=float).reindex(rows)
-        formats["published", *heading] = spec
-    for title, run in runs.items():
-        for _, (task, data), spec, experiment in TABLE_1:
-            if experiment in run:
-                columns[title, task, data] = run[experiment]["mean"].reindex(rows)
-                formats[title, task, data] = spec
-            elif title == material.run_title:
-                columns[title, f"{task} †", data] = pd.Series(dtype=float).reindex(rows)
-    notes = [
-        "PSNR in dB, IoU for 3D shape; means over report signals. 2D image: offset quarter of the pixels.",
-        "† not yet in this workflow: nothing was run, the column is empty.",
-        f"published: {published['source']}.",
-        *run_notes(material),
-    ]
-    return Table(framed(columns, rows), formats, notes)
 
 
 def table_3(material: Material) -> Table:
@@ -126,9 +90,9 @@ def run_summaries(material: Material) -> dict[str, dict[str, pd.DataFrame]]:
     return runs
 
 
-def chosen_summary(records: pd.DataFrame) -> pd.DataFrame:
-    """mean, std, sigma, n per encoding (the index): test split, report set, chosen sigma, reported step."""
-    rows = psnr_rows(records[records["chosen"] & records["final"]], ["test"])
+def chosen_summary(records: pd.DataFrame, split: str = "test") -> pd.DataFrame:
+    """mean, std, sigma, n per encoding (the index): one split, report set, chosen sigma, reported step."""
+    rows = psnr_rows(records[records["chosen"] & records["final"]], [split])
     frame = summary(signal_means(rows, ["encoding"]), ["encoding"]).set_index("encoding")
     return frame.assign(sigma=[chosen_sigma(records, name) for name in frame.index])
 
@@ -328,26 +292,6 @@ def number(axes: Axes, values: Iterable[float], most: int = 8) -> None:
 
 
 # Pictures
-
-
-def figure_1(material: Material) -> Figure:
-    """Panel b of Figure 1: one natural picture, fitted without an encoding (top) and with gaussian features."""
-    experiment, compared = EXPERIMENTS["Natural"], ["none", "gaussian"]
-    records = material.records(experiment)
-    signal = first_signals(records, 1)[0]
-    chosen = records[records["chosen"] & records["encoding"].isin(compared)]
-    shown = reconstructions(material, experiment, chosen, [signal], "test")
-    with style.applied():
-        grid = tiles.TileGrid(2, 3, style.COLUMN_WIDTH, left=1.2 * tiles.LINE, above=2.1 * tiles.LINE)
-        for row, encoding in enumerate(compared):
-            axes = grid.tile(row, 0)
-            draw_scored(axes, shown[shown["encoding"] == encoding])
-            tiles.label_left(axes, encoding)
-        truth = grid.tile(0, 1, span=2)
-        tiles.show(truth, material.truths(experiment)[signal])
-        tiles.title_above(truth, "truth")
-        grid.figure.text(0.5, 1.0, f"Panel b of Figure 1: 2D image ({signal})", ha="center", va="top")
-    return Figure(grid.figure, without_pictures(shown))
 
 
 def figure_10(material: Material) -> Figure:

@@ -105,7 +105,7 @@ def figure_16(material: Material) -> Figure:
 
 
 def fits_shown(records: pd.DataFrame, signals: list[str]) -> pd.DataFrame:
-    """Per encoding and signal the fit at the chosen sigma, the first of several seeds; `iou` near the surface."""
+    """A row per encoding and signal: the fit at the chosen sigma, of the first seed; `iou` near the surface."""
     chosen = records[records["chosen"] & records["signal"].isin(signals)]
     rows = chosen[chosen["final"] & (chosen["metric"] == "iou") & (chosen["split"] == "boundary")]
     rows = rows.assign(diverged=is_of_diverged_fit(chosen)).sort_values("seed", kind="stable")
