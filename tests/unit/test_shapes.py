@@ -573,25 +573,39 @@ def test_the_second_pass_finds_the_surface_to_its_own_spacing(samples: int) -> N
     hit, expected = sphere_seen(16, 0.4)
     directions = torch.from_numpy(rays.directions[hit]).float()
     origin = torch.from_numpy(rays.origin).float()
-    depth = normals.first_depths(ball_asked, BALL_BOX, origin, directions, samples)
+    depth = normals.first_depths(ball_asked, BALL_BOX, origin, directions, torch.linspace(1, 3, samples))
     points = (origin + directions * depth[:, None]).numpy()
-    true = np.linalg.norm(0.5 + 0.4 * expected[hit] - rays.origin, axis=1) / np.linalg.norm(
-        rays.directions[hit], axis=1
-    )
+    lengths = np.linalg.norm(rays.directions[hit], axis=1)
+    true = np.linalg.norm(0.5 + 0.4 * expected[hit] - rays.origin, axis=1) / lengths
     fine = 2 * normals.REFINED * (2 / (samples - 1)) / (samples - 1)
     late = depth.numpy() - true
-    thick = np.linalg.norm(points - 0.5, axis=1) < 0.4 + 1e-5
-    assert thick.all() and late.min() > -1e-5
-    # rays that pass less than a step deep are found only by chance
-    deep = (
-        degrees_apart(
-            expected[hit], -rays.directions[hit] / np.linalg.norm(rays.directions[hit], axis=1, keepdims=True)
-        )
-        < 75
-    )
-    assert late[deep].max() < fine + 1e-5
+    # rays that graze the ball, less than a step deep, are met only by chance
+    deep = degrees_apart(expected[hit], -rays.directions[hit] / lengths[:, None]) < 75
+    assert (np.linalg.norm(points - 0.5, axis=1)[deep] < 0.4 + 1e-5).all()
+    assert late[deep].min() > -1e-5 and late[deep].max() < fine + 1e-5
     if samples == 256:
         assert fine * (samples - 1) / 2 == pytest.approx(0.01, rel=1e-3)  # half width, as published
+
+
+def test_depths_reach_from_the_nearest_to_the_farthest_corner_of_the_box() -> None:
+    rays = camera.rays(8)
+    box = np.array([[0.1, 0.0, 0.3], [0.9, 1.0, 0.6]])
+    near, far = camera.depth_range(box)
+    forward = rays.directions[4, 4] / np.linalg.norm(rays.directions[4, 4])
+    points = box[0] + uniform(20_000) * (box[1] - box[0])
+    depths = (points - rays.origin) @ forward / 0.5
+    assert near < depths.min() < near + 0.2 and far - 0.2 < depths.max() < far
+    whole = camera.depth_range(np.array([[0.0] * 3, [1.0] * 3]))
+    assert whole[0] < 1 < 3 < whole[1]
+
+
+def test_a_shape_that_comes_near_the_camera_is_not_cut_off() -> None:
+    corner = torch.tensor(camera.rays(8).origin > 0.5).float()  # of the unit cube, the nearest to the camera
+    box = torch.tensor([[0.0] * 3, [1.0] * 3])
+    found = normals.normal_map(lambda points: 0.3 - (points - corner).norm(dim=-1), box, 48, 256).numpy()
+    seen = (found != 0).any(axis=-1)
+    # beside the sides of the cube, whose normals lie along axes, there is nothing but the tip
+    assert seen.any() and (np.abs(found[seen]).max(axis=-1) > 0.98).mean() > 0.9
 
 
 def test_only_what_lies_in_the_box_is_asked_and_seen() -> None:
