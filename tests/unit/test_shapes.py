@@ -12,9 +12,11 @@ import torch
 import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from torch import Tensor
 
 from posenc.measures import normals
+from posenc.plan.model import Experiment
 from posenc.pool import box_points, unit_points
 from posenc.problems.occupancy import POINTS_ON_THE_WAY, Occupancy, iou, unpacked
 from posenc.signals import camera, mesh_files, mesh_rays, meshes, solids
@@ -387,6 +389,32 @@ def test_other_meshes_come_in_order(tmp_path: Path) -> None:
     proposal = meshes.propose(asked(1, 3), tmp_path)
     assert names(proposal.tuning) == ["a"] and names(proposal.report) == ["b", "c"]
     assert proposal.tuning[0]["path"].endswith("a.obj") and "3 independent" in proposal.notes[0]
+
+
+def test_settings_and_names_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
+    without = SimpleNamespace(tuning=1, report=1, pool=None, test=100, size=24)
+    assert "`pool`" in message(meshes.propose, without, None)
+    (tmp_path / "meshes").mkdir()
+    (tmp_path / "meshes" / "a{b}.ply").touch()
+    assert "rename" in message(meshes.propose, asked(1, 1), tmp_path)
+
+
+@pytest.mark.parametrize("pool", [1000, 1002, 96])
+def test_an_experiment_needs_a_pool_of_whole_bytes_and_a_batch_at_least(pool: int) -> None:
+    settings = {
+        "title": "small",
+        "problem": {"occupancy": {"batch": 1000}},
+        "signals": {"kind": "shapes", "size": 24, "tuning": 1, "report": 1, "pool": pool, "test": 10},
+        "encodings": {"basic": {"normalised": True}},
+        "networks": {"mlp": {"depth": 3, "width": 8}},
+        "seeds": [0],
+        "training": {"steps": 3, "learning_rate": 1e-3, "reduced_precision": False},
+    }
+    if pool == 1000:
+        assert Experiment.model_validate(settings).signals.pool == 1000
+        return
+    with pytest.raises(ValidationError, match="multiple of 8" if pool % 8 else "batch of 1000 points"):
+        Experiment.model_validate(settings)
 
 
 # ---- the problem
