@@ -20,16 +20,49 @@ PAPER = Path("workflow/papers/fourier_features")
 
 # Facts of the plan that tests state outright, each here alone. Of presets, those that are not tuned now and then.
 COMBINATIONS = {
-    "smoke": {"image_natural": 5, "image_text": 5, "image_features": 4, "image_scales": 2},
-    "paper": {"image_natural": 8, "image_text": 8, "image_features": 24, "image_scales": 8},
-}
+    "smoke": {
+        "image_natural": 5, "image_text": 5, "image_features": 4, "image_scales": 2, "image_trained": 2,
+        "image_families": 4, "image_angles": 2, "radiance": 6, "radiance_original_pe": 2, "ct_shepp": 4,
+        "ct_shepp_voxels": 1, "ct_brain": 4, "ct_brain_voxels": 1, "mri_brain": 4, "mri_brain_voxels": 1, "shapes": 5,
+        "line_dynamics": 2, "line_scales": 5, "line_powers": 2, "line_bumps": 4,
+    },
+    "paper": {
+        "image_natural": 8, "image_text": 8, "image_features": 24, "image_scales": 8, "image_trained": 2,
+        "image_families": 4, "image_angles": 8, "radiance": 7, "radiance_original_pe": 2, "ct_shepp": 8,
+        "ct_shepp_voxels": 1, "ct_brain": 8, "ct_brain_voxels": 1, "mri_brain": 8, "mri_brain_voxels": 1, "shapes": 8,
+        "line_dynamics": 7, "line_scales": 7, "line_powers": 21, "line_bumps": 40,
+    },
+}  # fmt: skip
+SIGNAL_SETS = 13  # at each of these presets
 READERS = {
     "image_natural": {"table_1", "table_3", "figure_1", "figure_15", "figure_sweeps", "figure_curves"},
     "image_text": {"table_1", "table_3", "figure_15", "figure_sweeps", "figure_curves"},
     "image_features": {"figure_6"},
     "image_scales": {"figure_10"},
+    "image_trained": {"figure_8"},
+    "image_families": {"figure_9"},
+    "image_angles": {"figure_11"},
+    "radiance": {"table_1", "table_7", "figure_1", "figure_19"},
+    "radiance_original_pe": {"table_7", "figure_19"},
+    "ct_shepp": {"table_1", "table_5", "figure_17", "figure_tomography_sweeps"},
+    "ct_shepp_voxels": {"table_5", "figure_17"},
+    "ct_brain": {"table_1", "table_5", "figure_17", "figure_tomography_sweeps"},
+    "ct_brain_voxels": {"table_5", "figure_17"},
+    "mri_brain": {"table_1", "table_6", "figure_1", "figure_18", "figure_tomography_sweeps"},
+    "mri_brain_voxels": {"table_6", "figure_18"},
+    "shapes": {"table_1", "table_4", "figure_1", "figure_16"},
+    "line_dynamics": {"figure_3", "figure_12"},
+    "line_scales": {"figure_4", "figure_13"},
+    "line_powers": {"figure_5"},
+    "line_bumps": {"figure_14"},
 }
-JUDGED = {"image_natural", "image_text", "image_features"}
+# What reads no experiment, or nothing but theory, is drawn with the whole.
+OTHER_ARTEFACTS = {"table_2", "figure_2", "figure_7"}
+# Jobs that start from an experiment's fits.
+AFTER_FITS = {"line_dynamics": "theory_line_theory", "shapes": "measure_shape_normals"}
+OTHER_STUDIES = ("theory_kernel_spectra", "theory_best_amplitudes")
+UNJUDGED = {"image_scales", "image_families", "ct_shepp_voxels", "ct_brain_voxels", "mri_brain_voxels"}
+JUDGED = set(READERS) - UNJUDGED
 
 # ---- copies
 
@@ -182,9 +215,11 @@ def refit(fits: int, *experiments: str, **jobs: int) -> dict[str, int]:
     drawn = set().union(*(READERS[name] for name in experiments))
     counts = {"fit": fits, "collect": len(experiments), "concatenate": 1}
     counts["judge_claims"] = int(bool(JUDGED & set(experiments)))
+    counts |= {AFTER_FITS[name]: 1 for name in experiments if name in AFTER_FITS}
     return {rule: count for rule, count in downstream(drawn, **counts, **jobs).items() if count}
 
 
 def everything(preset: str) -> dict[str, int]:
     """Jobs by rule in a folder without results."""
-    return refit(sum(COMBINATIONS[preset].values()), *COMBINATIONS[preset], prepare_signals=3)
+    jobs = refit(sum(COMBINATIONS[preset].values()), *COMBINATIONS[preset], prepare_signals=SIGNAL_SETS)
+    return jobs | dict.fromkeys([*OTHER_STUDIES, *(f"fourier_features_{name}" for name in OTHER_ARTEFACTS)], 1)

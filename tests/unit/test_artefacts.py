@@ -25,7 +25,7 @@ from posenc.reporting.figures import write_figure
 PAPER = Path(__file__).parents[2] / "workflow/papers/fourier_features"
 PUBLISHED = yaml.safe_load((PAPER / "published.yaml").read_text())
 THIS_RUN = "this run (laptop scale, stand-in signals)"
-FIGURES = [image.figure_1, image.figure_6, image.figure_10, image.figure_15, image.figure_sweeps, image.figure_curves]
+FIGURES = [image.figure_6, image.figure_10, image.figure_15, image.figure_sweeps, image.figure_curves]
 SIGMAS = {"none": [np.nan], "basic": [np.nan], "positional": [2.0, 3.0, 4.0], "gaussian": [1.25, 2.5, 5.0, 10.0]}
 CHOSEN = {"positional": 3.0, "gaussian": 2.5}
 BLUR = {"none": 2.0, "basic": 1.4, "positional": 0.7, "gaussian": 0.5}  # how soft a fit is, in pixels of 24
@@ -248,9 +248,9 @@ def test_table_3_takes_final_test_rows_of_chosen_report_fits(material: Material)
     assert ours["sigma"] == 3
 
 
-@pytest.mark.parametrize("function", [image.table_1, image.table_3])
-def test_published_and_own_numbers_never_share_a_column(function: Any, material: Material) -> None:
+def test_published_and_own_numbers_never_share_a_column(material: Material) -> None:
     """Whatever changes in the published numbers shows in their columns alone, and the other way round."""
+    function = image.table_3
 
     def shifted(node: Any) -> Any:
         if isinstance(node, dict):
@@ -280,24 +280,6 @@ def test_scale_and_reference_have_headings_of_their_own(material: Material) -> N
     assert list(table.frame["Text"].columns.unique(0)) == ["published", own]
     natural = table.frame["Natural"].sort_index(axis=1)
     pd.testing.assert_frame_equal(natural[own], natural[reference])
-    summary = image.table_1(synthetic(reference={"image_natural": committed})).frame[reference]
-    assert list(summary) == [("2D image", "Natural")]
-    assert summary.notna().to_numpy().all()
-
-
-def test_table_1_fills_the_image_columns_alone(material: Material) -> None:
-    table = image.table_1(material)
-    three = image.table_3(material).frame
-    for label in ("Natural", "Text"):
-        pd.testing.assert_series_equal(
-            table.frame[THIS_RUN, "2D image", label], three[label, THIS_RUN, "mean"], check_names=False
-        )
-    rest = table.frame[THIS_RUN].drop(columns="2D image", level=0)
-    assert rest.shape == (4, 5)
-    assert rest.isna().to_numpy().all()
-    assert all(task.endswith("†") for task, _ in rest.columns)
-    assert any(note.startswith("† not yet in this workflow") for note in table.notes)
-    assert table.frame["published"].notna().to_numpy().all()
 
 
 def test_diverged_fits_are_left_out_and_told() -> None:
@@ -501,11 +483,6 @@ def test_nothing_is_asked_for_combinations_that_diverged_altogether(material: Ma
         return material.arrays(experiment, combination)
 
     assert texts(image.figure_10(synthetic(records={"image_scales": lost}, arrays=arrays))) == ["diverged"]
-
-
-def test_figure_1_without_an_encoding_still_draws(material: Material) -> None:
-    records = material.records("image_natural").query("encoding != 'none'")
-    assert "not fitted" in texts(image.figure_1(synthetic(records={"image_natural": records})))
 
 
 def test_figure_6_keeps_published_readings_apart(material: Material) -> None:

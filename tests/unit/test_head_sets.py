@@ -85,8 +85,9 @@ def test_slices_of_one_scan_serve_both_sets_and_are_one_source(tmp_path: Path) -
     assert arrays["values"].shape == (5, 16, 16, 1)
     assert [float(array.max()) for array in arrays["values"]] == [1.0] * 5
     scan = volumes.read_scan(tmp_path / "volumes" / "one.nii.gz").values
-    expected = volumes.slice_of(scan, 16, volumes.slice_index(rows[2]["name"]))
-    assert np.array_equal(arrays["values"][2, ..., 0], expected)
+    index = volumes.random_slices("one", scan, 16)[2]  # after the two that tune
+    assert np.array_equal(arrays["values"][2, ..., 0], volumes.slice_of(scan, 16, index))
+    assert rows[2]["name"] == "one_slice_02" and rows[2]["note"] == f"slice {index} of 16 across the first axis"
 
 
 def test_slices_of_several_scans_share_none_between_the_sets(tmp_path: Path) -> None:
@@ -97,8 +98,9 @@ def test_slices_of_several_scans_share_none_between_the_sets(tmp_path: Path) -> 
 
 
 def test_more_slices_than_there_are(tmp_path: Path) -> None:
-    with pytest.raises(SignalError, match="fewer than asked for"):
-        volumes.propose(settings("brain_slices", size=8, report=9), scans(tmp_path, "a.nii"))
+    asked = settings("brain_slices", size=8, report=9)
+    with pytest.raises(SignalError, match="at size 8 only 6 show enough"):
+        volumes.check(spec(asked, volumes.propose(asked, scans(tmp_path, "a.nii"))))
 
 
 def test_one_volume_reports_and_drawn_heads_tune(tmp_path: Path) -> None:

@@ -449,7 +449,7 @@ def test_scenes_of_the_users_take_the_place_of_drawn_ones(tmp_path: Path) -> Non
     scene = write_scene(tmp_path)
     source = Source("bundled", data_folder=tmp_path)
     found = signal_set("e", wanted(), source)
-    assert found.origin == "local" and found.shown == "1 local report scenes, each seen in 3 views of 8 x 8 pixels"
+    assert found.origin == "local" and found.shown == "1 local report scene, each seen in 3 views of 8 x 8 pixels"
     assert found.notes == (f"scenes: 1 in {tmp_path} where 2 were asked for",)
     assert check_local_signals({"e": found}) == []
     stored, rows = load_signals(found.spec)

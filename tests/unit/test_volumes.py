@@ -140,7 +140,7 @@ def test_files_are_found_by_their_endings(tmp_path: Path) -> None:
     assert volumes.volume_files(tmp_path) == []  # no folder of volumes: nothing local
     folder = tmp_path / "volumes"
     folder.mkdir()
-    assert "no volumes in this folder" in message(volumes.volume_files, tmp_path)
+    assert volumes.volume_files(tmp_path) == []
     for name in ("b.nii", "a.nii.gz", "notes.txt", ".c.nii"):
         (folder / name).touch()
     assert [path.name for path in volumes.volume_files(tmp_path)] == ["a.nii.gz", "b.nii"]
@@ -173,24 +173,29 @@ def test_a_slice_is_that_of_the_volume_over_its_maximum() -> None:
         np.testing.assert_allclose(shown, np.rot90(volume[index] / volume[index].max()), rtol=1e-5)
 
 
-def test_an_empty_slice() -> None:
-    scan = np.zeros((8, 4, 4), np.float32)
-    scan[:4] = 1
-    assert "slice 7 of 8 is empty" in message(volumes.slice_of, scan, 8, 7)
-
-
-def test_the_outer_slices_are_left_out() -> None:
+def test_the_outer_slices_are_left_out_and_those_that_show_next_to_nothing() -> None:
     assert volumes.slices_to_choose_from(512) == range(50, 462)
-    assert volumes.slices_to_choose_from(64) == range(6, 58)
-    order = volumes.random_slices("a", 64)
+    full = noise((40, 8, 8)).astype(np.float32)
+    order = volumes.random_slices("a", full, 64)
     assert sorted(order) == list(range(6, 58)) and order != sorted(order)
-    assert order == volumes.random_slices("a", 64) != volumes.random_slices("b", 64)
+    assert order == volumes.random_slices("a", full, 64) != volumes.random_slices("b", full, 64)
+    full[30:] = 0  # three quarters of the way
+    full[20:30] *= 0.04
+    assert sorted(volumes.random_slices("a", full, 64)) == list(range(6, 32))
+    assert volumes.random_slices("a", full, 64) == [index for index in order if index < 32]
+
+
+def test_too_few_slices_show_anything() -> None:
+    scan = noise((40, 8, 8)).astype(np.float32)
+    asked = {"name": volumes.slice_name("a", 52), "source": "a", "path": "/x/a.nii"}
+    text = message(volumes.slice_of_rank, scan, asked, 64)
+    assert text.startswith("/x/a.nii: 53 slices were asked for; at size 64 only 52 show enough")
 
 
 def test_names() -> None:
     assert volumes.volume_name("/x/my scan, 1.nii.gz") == "my_scan_1"
-    assert volumes.slice_index(volumes.slice_name("a_slice_7", 12)) == 12
-    assert "'a_slice_'" in message(volumes.slice_index, "a_slice_")
+    assert volumes.slice_rank(volumes.slice_name("a_slice_7", 12)) == 12
+    assert "'a_slice_'" in message(volumes.slice_rank, "a_slice_")
 
 
 # ---- drawn heads

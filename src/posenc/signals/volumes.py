@@ -5,7 +5,8 @@ the scan over its box, voxels cut by its faces counted by the part inside. Scans
 authors of Tancik et al. 2020 did with theirs. Values are divided by the largest one of the volume (`brain_volumes`) or
 of the slice (`brain_slices`); where some are negative, the smallest one becomes 0 first.
 
-Slices run across the first axis. As in the authors' code the outer ones are left out, 50 of 512 at either end.
+Slices run across the first axis. As in the authors' code the outer ones are left out, 50 of 512 at either end; and so
+are those that show next to nothing, with a mean below a tenth of the fullest slice's.
 """
 
 import hashlib
@@ -29,6 +30,7 @@ LICENCE = "as the owner of the file states"
 
 ENDINGS = (".nii", ".nii.gz")
 LEFT_OUT = 50 / 512  # share of the slices that is left out at either end
+FAINT = 0.1  # of the fullest slice's mean: below it a slice is left out
 
 # What nibabel and zlib raise on damaged files. Faults of the machine (memory) pass through.
 _DAMAGE = (OSError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error)
@@ -63,8 +65,7 @@ def propose(settings: Any, folder: Path | None) -> Proposal:
 
 def propose_slices(settings: Any, paths: Mapping[str, Path]) -> Proposal:
     """Random slices of scans: of each set's scans in turn, no slice twice. Their source is the scan."""
-    orders = {name: random_slices(name, settings.size) for name in paths}
-    notes = []
+    notes, cut = [], dict.fromkeys(paths, 0)
     if len(paths) == 1:
         (name,) = paths
         of_tuning, of_report = [name] * settings.tuning, [name] * settings.report
@@ -75,16 +76,11 @@ def propose_slices(settings: Any, paths: Mapping[str, Path]) -> Proposal:
             [names[i % len(names)] for i in range(count)] if names else []
             for names, count in ((sets.tuning, settings.tuning), (sets.report, settings.report))
         )
-    cut: list[Entry] = []
+    entries = []
     for name in (*of_tuning, *of_report):
-        if not orders[name]:
-            available = len(slices_to_choose_from(settings.size))
-            raise SignalError(
-                f"{paths[name]}: {available} slices at size {settings.size} are fewer than asked for; ask for fewer, or"
-                " add scans"
-            )
-        cut.append(Entry(name=slice_name(name, orders[name].pop(0)), source=name, path=str(paths[name])))
-    return Proposal("local", cut[: settings.tuning], cut[settings.tuning :], tuple(notes))
+        entries.append(Entry(name=slice_name(name, cut[name]), source=name, path=str(paths[name])))
+        cut[name] += 1
+    return Proposal("local", entries[: settings.tuning], entries[settings.tuning :], tuple(notes))
 
 
 def head_entries(count: int, after: int = 0) -> list[Entry]:
@@ -105,7 +101,7 @@ def check(spec: Mapping[str, Any]) -> list[str]:
             scan = read_scan(path)
             for entry in spec["signals"]:
                 if entry["path"] == path and spec["kind"] == "brain_slices":
-                    slice_of(scan.values, spec["size"], slice_index(entry["name"]))
+                    slice_of_rank(scan.values, entry, spec["size"])
         except SignalError as error:
             problems.append(str(error))
         else:
@@ -117,28 +113,20 @@ def check(spec: Mapping[str, Any]) -> list[str]:
 
 def load_signal(asked: Mapping[str, str], spec: Mapping[str, Any]) -> Signal:
     """A volume `(size, size, size, 1)` or a slice `(size, size, 1)` of the scan in a file."""
-    scan = read_scan(asked["path"])
+    scan, size = read_scan(asked["path"]), spec["size"]
     if spec["kind"] == "brain_volumes":
-        values = volume_of(scan.values, spec["size"])
-    else:
-        values = slice_of(scan.values, spec["size"], slice_index(asked["name"]))
-    return Signal({"values": values[..., None]}, LICENCE, scan.note)
+        return Signal({"values": volume_of(scan.values, size)[..., None]}, LICENCE, scan.note)
+    index = slice_of_rank(scan.values, asked, size)
+    note = "; ".join(text for text in (f"slice {index} of {size} across the first axis", scan.note) if text)
+    return Signal({"values": slice_of(scan.values, size, index)[..., None]}, LICENCE, note)
 
 
 def volume_files(folder: str | Path) -> list[Path]:
-    """The NIfTI files of the sub-folder `volumes` of a data folder, sorted by name; empty where it does not exist.
-
-    Hidden files are skipped. A folder `volumes` without any such file is a mistake.
-    """
+    """The NIfTI files of the sub-folder `volumes` of a data folder, sorted by name; hidden files are skipped."""
     start = Path(folder) / "volumes"
     if not start.is_dir():
         return []
-    files = sorted(path for path in start.iterdir() if path.name.endswith(ENDINGS) and not path.name.startswith("."))
-    if not files:
-        raise SignalError(
-            f"{start}: no volumes in this folder; put NIfTI files there ({' '.join(ENDINGS)}), or remove it"
-        )
-    return files
+    return sorted(path for path in start.iterdir() if path.name.endswith(ENDINGS) and not path.name.startswith("."))
 
 
 def read_scan(path: str | Path) -> Scan:
@@ -234,8 +222,6 @@ def slice_of(scan: NDArray[np.floating], size: int, index: int) -> NDArray[np.fl
     along = averaging(scan.shape[0], size)[index]
     plane = np.tensordot(along[along > 0], scan[along > 0], axes=1)
     values = averaging(plane.shape[0], size) @ plane @ averaging(plane.shape[1], size).T
-    if values.max() <= 0:
-        raise SignalError(f"slice {index} of {size} is empty; crop the scan to the head")
     return np.rot90(values / values.max()).astype(np.float32)
 
 
@@ -245,10 +231,24 @@ def slices_to_choose_from(size: int) -> range:
     return range(margin, size - margin)
 
 
-def random_slices(name: str, size: int) -> list[int]:
-    """All slices to choose from, in an order drawn from the name of the volume alone."""
+def random_slices(name: str, scan: NDArray[np.floating], size: int) -> list[int]:
+    """The slices of a scan that show enough, in an order drawn from its name alone."""
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-    return np.random.default_rng(seed).permutation(list(slices_to_choose_from(size))).tolist()
+    order = np.random.default_rng(seed).permutation(list(slices_to_choose_from(size)))
+    means = averaging(scan.shape[0], size) @ scan.mean(axis=(1, 2), dtype=np.float64)
+    return [index for index in order.tolist() if means[index] >= FAINT * means.max()]
+
+
+def slice_of_rank(scan: NDArray[np.floating], asked: Mapping[str, str], size: int) -> int:
+    """Where the slice that an entry asks for lies: its name counts the scan's slices in random order."""
+    order = random_slices(asked["source"], scan, size)
+    rank = slice_rank(asked["name"])
+    if rank >= len(order):
+        raise SignalError(
+            f"{asked['path']}: {rank + 1} slices were asked for; at size {size} only {len(order)} show enough: ask for"
+            " fewer, or add scans"
+        )
+    return order[rank]
 
 
 def volume_name(path: str | Path) -> str:
@@ -269,14 +269,14 @@ def named_volumes(files: Sequence[Path]) -> dict[str, Path]:
     return named
 
 
-def slice_name(volume: str, index: int) -> str:
-    """Name of a slice of a volume."""
-    return f"{volume}_slice_{index:03d}"
+def slice_name(volume: str, rank: int) -> str:
+    """Name of the slice of a volume with this place in their random order."""
+    return f"{volume}_slice_{rank:02d}"
 
 
-def slice_index(name: str) -> int:
-    """Index of the slice with this name."""
-    found = re.search(r"_slice_(\d{3,})$", name)
+def slice_rank(name: str) -> int:
+    """Place of the slice with this name in the random order."""
+    found = re.search(r"_slice_(\d{2,})$", name)
     if found is None:
-        raise SignalError(f"no slice is called {name!r}; they are <volume>_slice_000, ...")
+        raise SignalError(f"no slice is called {name!r}; they are <volume>_slice_00, ...")
     return int(found[1])
