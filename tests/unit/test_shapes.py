@@ -12,9 +12,11 @@ import torch
 import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from torch import Tensor
 
 from posenc.measures import normals
+from posenc.plan.model import Experiment
 from posenc.pool import box_points, unit_points
 from posenc.problems.occupancy import POINTS_ON_THE_WAY, Occupancy, iou, unpacked
 from posenc.signals import camera, mesh_files, mesh_rays, meshes, solids
@@ -389,6 +391,32 @@ def test_other_meshes_come_in_order(tmp_path: Path) -> None:
     assert proposal.tuning[0]["path"].endswith("a.obj") and "3 independent" in proposal.notes[0]
 
 
+def test_settings_and_names_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
+    without = SimpleNamespace(tuning=1, report=1, pool=None, test=100, size=24)
+    assert "`pool`" in message(meshes.propose, without, None)
+    (tmp_path / "meshes").mkdir()
+    (tmp_path / "meshes" / "a{b}.ply").touch()
+    assert "rename" in message(meshes.propose, asked(1, 1), tmp_path)
+
+
+@pytest.mark.parametrize("pool", [1000, 1002, 96])
+def test_an_experiment_needs_a_pool_of_whole_bytes_and_a_batch_at_least(pool: int) -> None:
+    settings = {
+        "title": "small",
+        "problem": {"occupancy": {"batch": 1000}},
+        "signals": {"kind": "shapes", "size": 24, "tuning": 1, "report": 1, "pool": pool, "test": 10},
+        "encodings": {"basic": {"normalised": True}},
+        "networks": {"mlp": {"depth": 3, "width": 8}},
+        "seeds": [0],
+        "training": {"steps": 3, "learning_rate": 1e-3, "reduced_precision": False},
+    }
+    if pool == 1000:
+        assert Experiment.model_validate(settings).signals.pool == 1000
+        return
+    with pytest.raises(ValidationError, match="multiple of 8" if pool % 8 else "batch of 1000 points"):
+        Experiment.model_validate(settings)
+
+
 # ---- the problem
 
 
@@ -573,25 +601,39 @@ def test_the_second_pass_finds_the_surface_to_its_own_spacing(samples: int) -> N
     hit, expected = sphere_seen(16, 0.4)
     directions = torch.from_numpy(rays.directions[hit]).float()
     origin = torch.from_numpy(rays.origin).float()
-    depth = normals.first_depths(ball_asked, BALL_BOX, origin, directions, samples)
+    depth = normals.first_depths(ball_asked, BALL_BOX, origin, directions, torch.linspace(1, 3, samples))
     points = (origin + directions * depth[:, None]).numpy()
-    true = np.linalg.norm(0.5 + 0.4 * expected[hit] - rays.origin, axis=1) / np.linalg.norm(
-        rays.directions[hit], axis=1
-    )
+    lengths = np.linalg.norm(rays.directions[hit], axis=1)
+    true = np.linalg.norm(0.5 + 0.4 * expected[hit] - rays.origin, axis=1) / lengths
     fine = 2 * normals.REFINED * (2 / (samples - 1)) / (samples - 1)
     late = depth.numpy() - true
-    thick = np.linalg.norm(points - 0.5, axis=1) < 0.4 + 1e-5
-    assert thick.all() and late.min() > -1e-5
-    # rays that pass less than a step deep are found only by chance
-    deep = (
-        degrees_apart(
-            expected[hit], -rays.directions[hit] / np.linalg.norm(rays.directions[hit], axis=1, keepdims=True)
-        )
-        < 75
-    )
-    assert late[deep].max() < fine + 1e-5
+    # rays that graze the ball, less than a step deep, are met only by chance
+    deep = degrees_apart(expected[hit], -rays.directions[hit] / lengths[:, None]) < 75
+    assert (np.linalg.norm(points - 0.5, axis=1)[deep] < 0.4 + 1e-5).all()
+    assert late[deep].min() > -1e-5 and late[deep].max() < fine + 1e-5
     if samples == 256:
         assert fine * (samples - 1) / 2 == pytest.approx(0.01, rel=1e-3)  # half width, as published
+
+
+def test_depths_reach_from_the_nearest_to_the_farthest_corner_of_the_box() -> None:
+    rays = camera.rays(8)
+    box = np.array([[0.1, 0.0, 0.3], [0.9, 1.0, 0.6]])
+    near, far = camera.depth_range(box)
+    forward = rays.directions[4, 4] / np.linalg.norm(rays.directions[4, 4])
+    points = box[0] + uniform(20_000) * (box[1] - box[0])
+    depths = (points - rays.origin) @ forward / 0.5
+    assert near < depths.min() < near + 0.2 and far - 0.2 < depths.max() < far
+    whole = camera.depth_range(np.array([[0.0] * 3, [1.0] * 3]))
+    assert whole[0] < 1 < 3 < whole[1]
+
+
+def test_a_shape_that_comes_near_the_camera_is_not_cut_off() -> None:
+    corner = torch.tensor(camera.rays(8).origin > 0.5).float()  # of the unit cube, the nearest to the camera
+    box = torch.tensor([[0.0] * 3, [1.0] * 3])
+    found = normals.normal_map(lambda points: 0.3 - (points - corner).norm(dim=-1), box, 48, 256).numpy()
+    seen = (found != 0).any(axis=-1)
+    # beside the sides of the cube, whose normals lie along axes, there is nothing but the tip
+    assert seen.any() and (np.abs(found[seen]).max(axis=-1) > 0.98).mean() > 0.9
 
 
 def test_only_what_lies_in_the_box_is_asked_and_seen() -> None:

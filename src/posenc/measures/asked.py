@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from posenc.encodings.base import Encoding
 from posenc.files import write_arrays
@@ -75,35 +75,40 @@ def networks(
         return
     combination, weights = fit["spec"], load_file(fit["weights"], device=str(device))
     stored, rows = read_signals(spec["signals"]["npz"], spec["signals"]["json"])
-    whole = dict(stored)
-    theory = read_theory(fit.get("theory"))
+    whole, theory = dict(stored), read_theory(fit.get("theory"))
     for member, names in wanted.items():
         prefix = f"{member}/" if len(combination["members"]) > 1 else ""
         for index, row in enumerate(rows):
-            if row["name"] not in names:
-                continue
-            arrays = {name: torch.from_numpy(array[[index]]).to(device) for name, array in whole.items()}
-            problem = build(combination["problem"], arrays, seed=combination["seed"])
-            generator = draws(combination)
-            encoding: Encoding = build(
-                combination["members"][member], problem.dimensions, generator=generator, theory=theory
-            ).to(device)
-            network = build(
-                combination["network"],
-                encoding.out_dim,
-                problem.channels,
-                output=problem.output,
-                stack=1,
-                generator=generator,
-            ).to(device)
-            for name, parameter in network.named_parameters():
-                parameter.copy_(weights[f"{prefix}{row['name']}.{name}"][None])
-            for name, parameter in encoding.named_parameters():
-                parameter.copy_(weights[f"{prefix}{row['name']}.encoding.{name}"])
-            for name, buffer in encoding.named_buffers():
-                buffer.copy_(weights[f"{prefix}encoding.{name}"])
-            yield member, Asked(asking(network, encoding, device), problem, arrays, row, spec["parameters"])
+            if row["name"] in names:
+                arrays = {name: torch.from_numpy(array[[index]]).to(device) for name, array in whole.items()}
+                problem = build(combination["problem"], arrays, seed=combination["seed"])
+                encoding, network = untrained(combination, member, problem, theory)
+                put_back(encoding, network, weights, prefix, row["name"])
+                ask = asking(network.to(device), encoding.to(device), device)
+                yield member, Asked(ask, problem, arrays, row, spec["parameters"])
 
 
-def asking(network: torch.nn.Module, encoding: Encoding, device: torch.device) -> Predict:
+def untrained(
+    combination: Mapping[str, Any], member: int, problem: Any, theory: Mapping[str, Tensor] | None
+) -> tuple[Encoding, nn.Module]:
+    """A member's encoding and one network, as its fit made them."""
+    generator = draws(combination)
+    encoding: Encoding = build(combination["members"][member], problem.dimensions, generator=generator, theory=theory)
+    about = {"output": problem.output, "stack": 1, "generator": generator}
+    network: nn.Module = build(combination["network"], encoding.out_dim, problem.channels, **about)
+    return encoding, network
+
+
+@torch.no_grad()
+def put_back(encoding: Encoding, network: nn.Module, weights: Mapping[str, Tensor], prefix: str, signal: str) -> None:
+    """Give them what the fit of a signal kept; names as `fit_combination` writes them."""
+    for name, parameter in network.named_parameters():
+        parameter.copy_(weights[f"{prefix}{signal}.{name}"][None])
+    for name, parameter in encoding.named_parameters():
+        parameter.copy_(weights[f"{prefix}{signal}.encoding.{name}"])
+    for name, buffer in encoding.named_buffers():
+        buffer.copy_(weights[f"{prefix}encoding.{name}"])
+
+
+def asking(network: nn.Module, encoding: Encoding, device: torch.device) -> Predict:
     return lambda where: predict(network, encoding, where, device)

@@ -11,7 +11,7 @@ from posenc.signals import camera
 Ask = Callable[[Tensor], Tensor]  # points (n, 3) in [0, 1]**3 -> logits (n,)
 RAYS_AT_A_TIME = 1 << 13
 DEPTHS_AT_A_TIME = 16
-REFINED = 1.275  # half width of the second pass, in spacings of the first: 0.01 for 256 samples, as published
+REFINED = 1.275  # half width of the second pass, in spacings of the first: 0.01 for 256 samples over 2, as published
 
 
 def shape_normals(asked: Asked) -> dict[str, Tensor]:
@@ -34,16 +34,16 @@ def normal_map(ask: Ask, box: Tensor, side: int, samples: int) -> Tensor:
     origin = torch.from_numpy(rays.origin).float().to(box.device)
     directions = torch.from_numpy(rays.directions).float().to(box.device)
     flat = directions.reshape(-1, 3)
-    depth = torch.cat([first_depths(ask, box, origin, some, samples) for some in flat.split(RAYS_AT_A_TIME)])
+    depths = torch.linspace(*camera.depth_range(box.cpu().numpy()), samples, device=box.device)
+    depth = torch.cat([first_depths(ask, box, origin, some, depths) for some in flat.split(RAYS_AT_A_TIME)])
     return normals_of_depths(depth.reshape(side, side), origin, directions)
 
 
-def first_depths(ask: Ask, box: Tensor, origin: Tensor, directions: Tensor, samples: int) -> Tensor:
-    """(n,) depths at which rays (n, 3) first are inside; infinite for those that never are."""
-    depths = torch.linspace(camera.NEAR, camera.FAR, samples, device=box.device)
+def first_depths(ask: Ask, box: Tensor, origin: Tensor, directions: Tensor, depths: Tensor) -> Tensor:
+    """(n,) depths at which rays (n, 3) first are inside, looked for at equispaced depths; infinite where never."""
     coarse = first_inside(ask, box, origin, directions, depths.expand(len(directions), -1))
     hit = torch.isfinite(coarse)
-    spread = torch.linspace(-1, 1, samples, device=box.device) * (REFINED * (depths[1] - depths[0]))
+    spread = torch.linspace(-1, 1, len(depths), device=box.device) * (REFINED * (depths[1] - depths[0]))
     refined = first_inside(ask, box, origin, directions[hit], coarse[hit, None] + spread)
     # the second pass need not have a sample at the very depth of the first, and may miss what is thinner than a step
     coarse[hit] = torch.where(torch.isfinite(refined), refined, coarse[hit])

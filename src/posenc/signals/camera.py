@@ -3,6 +3,7 @@
 Shapes fill [-1, 1]**3 there, y pointing up; rays are given here in the coordinates of the normalised meshes, [0, 1]**3.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,6 @@ import numpy as np
 DISTANCE = 2.0  # of the camera from the centre
 THETA, PHI = 145.0, -30.0  # degrees around and above
 FOCAL = 0.9  # in picture heights
-NEAR, FAR = DISTANCE - 1, DISTANCE + 1  # depths that are looked at, along the view axis
 
 
 class Rays(NamedTuple):
@@ -27,6 +27,16 @@ def rays(side: int) -> Rays:
     right, down = np.meshgrid(steps, steps)
     directions = np.stack([right, -down, -np.ones_like(right)], axis=-1) @ turn.T
     return Rays(0.5 * (DISTANCE * turn[:, 2]) + 0.5, 0.5 * directions)
+
+
+def depth_range(box: np.ndarray) -> tuple[float, float]:
+    """The least and the largest depth in a box (2, 3).
+
+    The authors look from DISTANCE - 1 to DISTANCE + 1, which may cut off what comes near the corners of [0, 1]**3.
+    """
+    corners = 2 * np.array(list(itertools.product(*np.asarray(box, dtype=np.float64).T))) - 1
+    depths = DISTANCE - corners @ camera_axes()[:, 2]
+    return float(depths.min()), float(depths.max())
 
 
 def camera_axes() -> np.ndarray:

@@ -33,6 +33,8 @@ def propose(settings: Any, folder: Path | None) -> Proposal:
     if settings.pool is None or settings.test is None:
         raise SignalError("shapes need `pool` and `test`: how many points there are to train on and to score")
     files = mesh_files(folder / "meshes") if folder else []
+    if bad := next((path for path in files if "{" in str(path)), None):
+        raise SignalError(f"{bad}: Snakemake takes braces for a wildcard; rename it")
     if files:
         named = {path.stem: str(path) for path in reversed(files)}  # of a.obj and a.ply the first
         names = paper_order(sorted(named))
