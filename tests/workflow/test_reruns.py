@@ -95,6 +95,19 @@ CASES = {
         experiment("image_natural", encodings={"none": {"training": {"learning_rate": 2e-2}}}),
         refit(1, "image_natural"),
     ),
+    "another optimizer": Case(experiment("image_text", training={"optimizer": "sgd"}), refit(5, "image_text")),
+    # Of one sigma there is nothing to stack; two are one job from now on.
+    "one axis stacked": Case(experiment("image_text", stacked=["sigma"]), refit(1, "image_text")),
+    "a lesser parameter named at its default": Case(
+        experiment("image_text", encodings={"gaussian": {"normalised": False}}), {}
+    ),
+    "a lesser parameter away from it": Case(
+        experiment("image_text", encodings={"gaussian": {"normalised": True}}), refit(2, "image_text")
+    ),
+    "a problem as a mapping": Case(experiment("image_text", problem={"image": {}}), {}),
+    "a parameter of a problem": Case(
+        experiment("image_text", problem={"image": {"output_activation": "tanh"}}), refit(5, "image_text")
+    ),
     "one more seed": Case(experiment("image_features", seeds=[0, 1]), refit(4, "image_features")),
     "one more width": Case(
         experiment("image_features", networks={"mlp": {"width": [32, 16]}}), refit(4, "image_features")
