@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from posenc.networks.inputs import AxisFeatures, Features
+from posenc.networks.outputs import OUTPUTS
 from posenc.parameters import Count
-
-OUTPUTS = {"linear": nn.Identity, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 
 
 class MLP(nn.Module):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from posenc.networks.inputs import AxisFeatures, Features
-from posenc.networks.mlp import OUTPUTS
+from posenc.networks.outputs import OUTPUTS
 from posenc.parameters import Count
 
 

@@ -64,6 +64,18 @@ def draw(axes: Axes, shown: pd.DataFrame) -> None:
         tiles.show(axes, shown["picture"].item())
 
 
+def draw_scored(axes: Axes, fit: pd.DataFrame) -> None:
+    """The reconstruction with its PSNR printed into it."""
+    draw(axes, fit)
+    if (fit["status"] == "ok").any():
+        tiles.score_inside(axes, score(fit))
+
+
+def score(fit: pd.DataFrame) -> str:
+    """The PSNR of the one reconstruction in `fit`."""
+    return "diverged" if fit["status"].item() == "diverged" else f"{fit['psnr'].item():.2f} dB"
+
+
 def without_pictures(shown: pd.DataFrame) -> pd.DataFrame:
     """What a figure of pictures plots, as numbers."""
     return shown.drop(columns="picture").reset_index(drop=True)

@@ -6,6 +6,7 @@ All functions take frames with the columns of the records.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 
@@ -96,6 +97,18 @@ def chosen_sigma(records: pd.DataFrame, encoding: str) -> float:
     """The sigma the tuning records chose for this encoding; NaN if it has none."""
     (sigma,) = records.loc[records["chosen"] & (records["encoding"] == encoding), "sigma"].unique()
     return float(sigma)
+
+
+def chosen_summary(records: pd.DataFrame, split: str = "test") -> pd.DataFrame:
+    """mean, std, sigma, n per encoding (the index): one split, report set, chosen sigma, reported step."""
+    rows = psnr_rows(records[records["chosen"] & records["final"]], [split])
+    frame = summary(signal_means(rows, ["encoding"]), ["encoding"]).set_index("encoding")
+    return frame.assign(sigma=[chosen_sigma(records, name) for name in frame.index])
+
+
+def framed(columns: dict[Any, pd.Series], rows: list[str]) -> pd.DataFrame:
+    """The columns as a frame with one row per encoding."""
+    return pd.DataFrame(columns, index=pd.Index(rows, name="encoding"))
 
 
 def divergence_notes(records: pd.DataFrame, experiment: str) -> list[str]:

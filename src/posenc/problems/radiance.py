@@ -3,11 +3,11 @@
 A simplified NeRF: one network, no viewing direction, no second sampling of the ray where the first found density.
 """
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -156,5 +156,5 @@ def seen_weights(densities: Tensor, depths: Tensor) -> tuple[Tensor, Tensor]:
 
 def _draws(seed: int, step: int) -> torch.Generator:
     """Where the random numbers of a step come from; mixed, because a generator keeps 32 bits of its seed."""
-    (mixed,) = np.random.SeedSequence([seed, step]).generate_state(1)
-    return torch.Generator().manual_seed(int(mixed))
+    mixed = hashlib.sha256(f"{seed} {step}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(mixed[:4], "little"))

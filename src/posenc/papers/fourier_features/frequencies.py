@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from posenc.papers.fourier_features.image import PSNR, line_with_spread
+from posenc.papers.curves import PSNR, line_with_spread
 from posenc.papers.material import Figure, Material
 from posenc.papers.scores import (
     divergence_notes,

@@ -8,24 +8,22 @@ Figures 6 and 10 do. Means and deviations run over report pictures, after the me
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
+from posenc.papers.curves import PSNR, SIGMA_AXES, level_lines, line_with_spread, number, sweep_key, sweep_lines
 from posenc.papers.material import Column, Figure, Material, Table
-from posenc.papers.reconstructions import draw, first_signals, reconstructions, without_pictures
+from posenc.papers.reconstructions import draw, draw_scored, first_signals, reconstructions, score, without_pictures
 from posenc.papers.scores import (
     ENCODINGS,
     base_encoding,
-    chosen_sigma,
+    chosen_summary,
     divergence_notes,
     encoding_order,
+    framed,
     psnr_rows,
     signal_means,
     source_summary,
@@ -36,8 +34,6 @@ from posenc.papers.scores import (
 from posenc.reporting import style, tiles
 
 EXPERIMENTS = {"Natural": "image_natural", "Text": "image_text"}
-PSNR = "PSNR (dB)"
-SIGMA_AXES = {"gaussian": "sigma (cycles per unit length)", "positional": "sigma (exponent)"}
 TITLE_LETTERS = 84  # that fit over panels side by side, as wide as the text
 
 
@@ -90,22 +86,10 @@ def run_summaries(material: Material) -> dict[str, dict[str, pd.DataFrame]]:
     return runs
 
 
-def chosen_summary(records: pd.DataFrame, split: str = "test") -> pd.DataFrame:
-    """mean, std, sigma, n per encoding (the index): one split, report set, chosen sigma, reported step."""
-    rows = psnr_rows(records[records["chosen"] & records["final"]], [split])
-    frame = summary(signal_means(rows, ["encoding"]), ["encoding"]).set_index("encoding")
-    return frame.assign(sigma=[chosen_sigma(records, name) for name in frame.index])
-
-
 def all_encodings(runs: Mapping[str, Mapping[str, pd.DataFrame]]) -> list[str]:
     """The rows of a table: the four published encodings, and any other that was fitted."""
     fitted = {name for run in runs.values() for frame in run.values() for name in frame.index}
     return encoding_order({*ENCODINGS, *fitted})
-
-
-def framed(columns: dict[Column, pd.Series], rows: list[str]) -> pd.DataFrame:
-    """The columns as a frame with one row per encoding."""
-    return pd.DataFrame(columns, index=pd.Index(rows, name="encoding"))
 
 
 def run_notes(material: Material) -> list[str]:
@@ -163,36 +147,6 @@ def figure_sweeps(material: Material) -> Figure:
         figure.legend(handles=sweep_key(level, colours), loc="outside upper center", ncols=4 + len(level))
     notes = [note for label, found in records.items() for note in divergence_notes(found, EXPERIMENTS[label])]
     return Figure(figure, plotted, notes)
-
-
-TUNING: dict[str, Any] = {"marker": "o", "linestyle": "--", "markerfacecolor": "white"}
-
-
-def level_lines(axes: Axes, scores: pd.DataFrame, encodings: list[str], colours: dict[str, str]) -> None:
-    """Encodings without a sigma as level lines at their mean."""
-    for name in encodings:
-        for value in scores.loc[scores["encoding"] == name, "mean"]:
-            axes.axhline(value, color=colours[name], linestyle=style.encoding_line(name))
-
-
-def sweep_lines(axes: Axes, scores: pd.DataFrame, colour: str) -> None:
-    """One encoding's sweep: report pictures with spread and chosen sigma, tuning pictures dashed."""
-    tuning, report = (scores[scores["set"] == name].sort_values("sigma") for name in ("tuning", "report"))
-    axes.plot(tuning["sigma"], tuning["mean"], color=colour, **TUNING)
-    line_with_spread(axes, "sigma", report, color=colour, marker="o")
-    chosen = report[report["chosen"]]
-    axes.plot(chosen["sigma"], chosen["mean"], color=colour, marker="*", markersize=11, linestyle="")
-
-
-def sweep_key(level: list[str], colours: dict[str, str]) -> list[Artist]:
-    """The legend of the sweeps; the panels' titles tell their colours, so their lines stand in grey."""
-    return [
-        Line2D([], [], color="0.2", label="tuning pictures", **TUNING),
-        Line2D([], [], color="0.2", marker="o", label="report pictures"),
-        Patch(color="0.2", alpha=0.15, linewidth=0, label="± 1 std, levels removed"),
-        Line2D([], [], color="0.2", marker="*", markersize=9, linestyle="", label="chosen sigma"),
-        *(Line2D([], [], color=colours[name], linestyle=style.encoding_line(name), label=name) for name in level),
-    ]
 
 
 def figure_curves(material: Material) -> Figure:
@@ -275,22 +229,6 @@ def published_frequencies(published: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def line_with_spread(axes: Axes, x: str, scores: pd.DataFrame, **look: Any) -> None:
-    """The means over column x, with a band of one standard deviation to each side where there is one."""
-    axes.plot(scores[x], scores["mean"], **look)
-    if "std" in scores:
-        low, high = scores["mean"] - scores["std"], scores["mean"] + scores["std"]
-        axes.fill_between(scores[x], low, high, color=look["color"], alpha=0.15, linewidth=0)
-
-
-def number(axes: Axes, values: Iterable[float], most: int = 8) -> None:
-    """Ticks at these x values, at most `most` of them with a number."""
-    ticks = sorted(set(values))
-    every = -(-len(ticks) // most)
-    axes.set_xticks(ticks, [f"{tick:g}" if i % every == 0 else "" for i, tick in enumerate(ticks)])
-    axes.set_xticks([], minor=True)
-
-
 # Pictures
 
 
@@ -339,15 +277,3 @@ def figure_15(material: Material) -> Figure:
                 for axes, title in zip(cells, ["truth", *encodings], strict=True):
                     tiles.title_above(axes, title)
     return Figure(grid.figure, without_pictures(plotted))
-
-
-def draw_scored(axes: Axes, fit: pd.DataFrame) -> None:
-    """The reconstruction with its PSNR printed into it."""
-    draw(axes, fit)
-    if (fit["status"] == "ok").any():
-        tiles.score_inside(axes, score(fit))
-
-
-def score(fit: pd.DataFrame) -> str:
-    """The PSNR of the one reconstruction in `fit`."""
-    return "diverged" if fit["status"].item() == "diverged" else f"{fit['psnr'].item():.2f} dB"

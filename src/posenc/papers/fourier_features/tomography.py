@@ -15,24 +15,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from posenc.papers.fourier_features.image import (
-    PSNR,
-    SIGMA_AXES,
-    chosen_summary,
-    draw_scored,
-    framed,
-    level_lines,
-    number,
-    sweep_key,
-    sweep_lines,
-)
+from posenc.papers.curves import PSNR, SIGMA_AXES, level_lines, number, sweep_key, sweep_lines
 from posenc.papers.material import Column, Figure, Material, Table
-from posenc.papers.reconstructions import first_signals, reconstructions, without_pictures
+from posenc.papers.reconstructions import draw_scored, first_signals, reconstructions, without_pictures
 from posenc.papers.scores import (
     ENCODINGS,
     base_encoding,
+    chosen_summary,
     divergence_notes,
     encoding_order,
+    framed,
     psnr_rows,
     signal_means,
     source_summary,
