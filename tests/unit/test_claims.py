@@ -390,20 +390,30 @@ def test_claims_are_never_judged_at_smoke_and_list_the_experiments_they_use() ->
 # The claims of the paper
 
 
-def test_every_claim_on_images_is_judged_and_its_published_effect_is_the_papers() -> None:
+def test_claims_on_tasks_are_judged_and_their_published_effects_are_the_papers() -> None:
+    scores = dict(zip(ENCODINGS, (19, 22, 25, 27), strict=True))
+    others = {"ct_shepp": "all", "ct_brain": "all", "mri_brain": "all", "radiance": "test", "shapes": "boundary"}
     records = {
+        name: image_records(name, scores, stream=3 + place).assign(
+            split=split, metric="iou" if name == "shapes" else "psnr", rotated=name == "radiance"
+        )
+        for place, (name, split) in enumerate(others.items())
+    }
+    records |= {
         "image_natural": image_records("image_natural", dict(zip(ENCODINGS, (19, 22, 25, 27), strict=True)), stream=1),
         "image_text": image_records("image_text", dict(zip(ENCODINGS, (18, 20, 27, 30), strict=True)), 8, stream=2),
         "image_features": features_records(depth_replaces_features),
     }
-    image_claims = [claim for claim in paper_claims() if claim["number"] in (10, 15, 16)]
-    result = judge_claims(image_claims, records, paper_numbers(), "laptop")
+    claims = [claim for claim in paper_claims() if claim["number"] in (10, 15, 16)]
+    result = judge_claims(claims, records, paper_numbers(), "laptop")
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert (result["paper"], result["preset"]) == ("fourier_features", "laptop")
     verdicts = {claim["id"]: claim["verdict"] for claim in result["claims"]}
     assert verdicts == {f"fourier_features_claim_{n}": "holds" for n in (10, 15, 16)}
     published = {c["name"]: c["published"] for claim in result["claims"] for c in claim["comparisons"]}
     assert published["gaussian above positional, natural"]["value"] == pytest.approx(0.62)
+    assert published["gaussian above positional, radiance fields"]["value"] == pytest.approx(0.20)
+    assert published["gaussian above positional, shapes"]["value"] == pytest.approx(0.013)
     assert published["gain on text above gain on natural images"]["value"] == pytest.approx(12.07 - 6.25)
     assert published["lead of the deepest network, fewest features less most"]["value"] == pytest.approx(8 - 0.7)
     assert sum(c["published"] is None for claim in result["claims"] for c in claim["comparisons"]) == 1

@@ -158,8 +158,14 @@ def test_the_nearest_match_is_offered_only_where_one_is_near() -> None:
         ({"experiments": {"image": {}}}, "experiments.image: unknown key; allowed here: image_natural, image_text"),
         ({"experiments": 3}, "experiments = 3: must be a mapping of keys to values"),
         ({"data": {"source": "web"}}, "data.source = 'web': must be one of auto, bundled, local, published"),
-        (natural(problem="picture"), "problem = 'picture': must be one of image"),
-        (natural(encodings={"gausian": {}}), "encodings.gausian: unknown key; allowed here: basic, gaussian, none, p"),
+        (
+            natural(problem="picture"),
+            "problem = 'picture': must be one of fourier_samples, image, line, occupancy, projections, radiance",
+        ),
+        (
+            natural(encodings={"gausian": {}}),
+            "encodings.gausian: unknown key; allowed here: basic, gaussian, none, optimised, p",
+        ),
         (natural(networks={"mlp": None}), "image_natural: networks: empty grid; name at least one"),
         (natural(networks={"mlp": {"depth": 0}}), "networks.mlp.depth = 0: must be at least 1"),
         (natural(networks={"mlp": {"depth": 2.5}}), "networks.mlp.depth = 2.5: must be a whole number"),

@@ -18,7 +18,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from project import COMBINATIONS, PAPER, ROOT, copy_project
+from project import COMBINATIONS, PAPER, ROOT, SIGNAL_SETS, copy_project
 from pydantic import ValidationError
 
 from posenc.claims.model import Claim
@@ -415,7 +415,7 @@ def test_experiments_with_the_same_pictures_share_them() -> None:
     plan = plan_of("smoke")
     keys = {name: found.key for name, found in plan.signal_sets.items()}
     assert keys["image_natural"] == keys["image_features"]
-    assert len(set(keys.values())) == len(plan.signal_specs) == 3
+    assert len(set(keys.values())) == len(plan.signal_specs) == SIGNAL_SETS
 
 
 def test_no_source_both_tunes_and_is_reported_on() -> None:
