@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 from pydantic.json_schema import SkipJsonSchema
-from pydantic_core import PydanticCustomError
 
 from posenc.parameters import Count, Positive
+from posenc.plan.layers import nearest
 from posenc.plan.registry import Part, parts
 from posenc.plan.signals import KINDS
 
@@ -174,8 +174,8 @@ def as_problem(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if value not in parts("problems"):
-        expected = ", ".join(parts("problems"))
-        raise PydanticCustomError("literal_error", "must be one of {expected}", {"expected": expected})
+        names = list(parts("problems"))
+        raise ValueError(f"must be one of {', '.join(names)}{nearest(value, names)}")
     return {value: {}}
 
 
