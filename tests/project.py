@@ -60,7 +60,7 @@ READERS = {
 OTHER_ARTEFACTS = {"table_2", "figure_2", "figure_7"}
 # Jobs that start from an experiment's fits.
 AFTER_FITS = {"line_dynamics": "theory_line_theory", "shapes": "measure_shape_normals"}
-OTHER_STUDIES = ("theory_kernel_spectra", "theory_best_amplitudes")
+OTHER_STUDIES = ("theory_kernel_spectra", "theory_best_amplitudes", "theory_network_sizes")
 UNJUDGED = {"image_scales", "image_families", "ct_shepp_voxels", "ct_brain_voxels", "mri_brain_voxels"}
 JUDGED = set(READERS) - UNJUDGED
 
