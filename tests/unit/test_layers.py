@@ -159,6 +159,10 @@ def test_the_nearest_match_is_offered_only_where_one_is_near() -> None:
         ({"experiments": 3}, "experiments = 3: must be a mapping of keys to values"),
         ({"data": {"source": "web"}}, "data.source = 'web': must be one of auto, bundled, local, published"),
         (
+            natural(signals={"kind": "phantoms"}),
+            "signals.kind = 'phantoms': problem image takes natural, text, sinusoids",
+        ),
+        (
             natural(problem="picture"),
             "problem = 'picture': must be one of fourier_samples, image, line, occupancy, projections, radiance",
         ),

@@ -221,6 +221,14 @@ class Experiment(Model):
         return self
 
     @model_validator(mode="after")
+    def signals_of_the_problem(self) -> "Experiment":
+        problem, _ = chosen_problem(self)
+        takes = problem.attributes.get("takes", (self.signals.kind,))
+        if self.signals.kind not in takes:
+            raise ValueError(f"signals.kind = {self.signals.kind!r}: problem {problem.name} takes {', '.join(takes)}")
+        return self
+
+    @model_validator(mode="after")
     def something_to_do(self) -> "Experiment":
         for name in ("encodings", "networks"):
             if not entries(getattr(self, name)):

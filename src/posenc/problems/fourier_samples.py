@@ -26,6 +26,7 @@ class FourierSamples:
     """
 
     name = "fourier_samples"
+    takes = ("phantom_volumes", "brain_volumes")  # kinds of signals
     output = "sigmoid"
     dimensions = 3
     channels = 1

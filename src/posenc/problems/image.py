@@ -28,6 +28,7 @@ class ImageRegression:
     """
 
     name = "image"
+    takes = ("natural", "text", "sinusoids")  # kinds of signals
     dimensions = 2
     nyquist = 0.25  # of the observed pixels, in cycles per unit length, for each pixel of the side
     chosen_by = ("psnr", "test")

@@ -22,6 +22,7 @@ class LineRegression(nn.Module):
     """
 
     name = "line"
+    takes = ("functions", "bumps")  # kinds of signals
     output = "linear"
     dimensions = 1
     channels = 1

@@ -23,6 +23,7 @@ class Occupancy:
     """
 
     name = "occupancy"
+    takes = ("shapes",)  # kinds of signals
     output = "linear"
     dimensions = 3
     channels = 1

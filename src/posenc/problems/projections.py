@@ -22,6 +22,7 @@ class Projections:
     """
 
     name = "projections"
+    takes = ("phantoms", "brain_slices")  # kinds of signals
     output = "sigmoid"
     dimensions = 2
     channels = 1

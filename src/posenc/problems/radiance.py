@@ -37,6 +37,7 @@ class RadianceField:
     """
 
     name = "radiance"
+    takes = ("scenes",)  # kinds of signals
     output = "linear"
     dimensions = 3
     channels = 4
