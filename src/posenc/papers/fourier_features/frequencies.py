@@ -109,7 +109,7 @@ def figure_9(material: Material) -> Figure:
             line_with_spread(axes, "bandwidth", line, label=family.replace("_", "-"), **look)
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
-        axes.set(xlabel="root mean square of b per axis (cycles per unit length)", ylabel="test MSE")
+        axes.set(xlabel="RMS of b per axis (cycles per unit length)", ylabel="test MSE")
         axes.legend()
     notes = ["Band: one standard deviation over pictures, each picture's own level taken out."]
     return Figure(figure, plotted, [*notes, *divergence_notes(records, "image_families")])
