@@ -46,6 +46,13 @@ def show(axes: Axes, picture: np.ndarray) -> None:
     axes.imshow(np.clip(picture, 0.0, 1.0), interpolation="nearest", cmap="gray", vmin=0, vmax=1)
 
 
+def coloured_normals(normals: np.ndarray) -> np.ndarray:
+    """(H, W, 3) colours of unit normals, from -1 as 0 to 1 as 1 on each axis; white where there is none."""
+    seen = normals.any(axis=-1, keepdims=True)
+    colours: np.ndarray = np.where(seen, 0.5 * normals.astype(np.float32) + 0.5, 1.0)
+    return colours
+
+
 def show_missing(axes: Axes, reason: str) -> None:
     """A grey tile that says why there is no picture."""
     axes.set_facecolor("0.87")

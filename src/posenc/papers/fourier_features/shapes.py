@@ -94,7 +94,7 @@ def figure_16(material: Material) -> Figure:
         )
         for row, signal in enumerate(signals):
             cells = [grid.tile(row, column) for column in range(1 + len(encodings))]
-            tiles.show(cells[0], coloured(truths[signal]))
+            tiles.show(cells[0], tiles.coloured_normals(truths[signal]))
             tiles.label_left(cells[0], signal)
             for axes, encoding in zip(cells[1:], encodings, strict=True):
                 draw(axes, plotted[(plotted["signal"] == signal) & (plotted["encoding"] == encoding)], maps)
@@ -122,12 +122,5 @@ def draw(axes: Axes, fit: pd.DataFrame, maps: dict[str, np.ndarray]) -> None:
     if fit["status"].item() == "diverged":
         tiles.show_missing(axes, "diverged")
         return
-    tiles.show(axes, coloured(maps[f"{fit['combination'].item()}/{fit['signal'].item()}"]))
+    tiles.show(axes, tiles.coloured_normals(maps[f"{fit['combination'].item()}/{fit['signal'].item()}"]))
     tiles.score_inside(axes, f"{fit['iou'].item():.3f}")
-
-
-def coloured(normals: np.ndarray) -> np.ndarray:
-    """(H, W, 3) colours of unit normals, from -1 as 0 to 1 as 1 on each axis; white where there is none."""
-    seen = normals.any(axis=-1, keepdims=True)
-    colours: np.ndarray = np.where(seen, 0.5 * normals.astype(np.float32) + 0.5, 1.0)
-    return colours

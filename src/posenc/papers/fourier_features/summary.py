@@ -129,7 +129,9 @@ def first_view(arrays: Arrays) -> np.ndarray:
 
 PANELS = [
     Panel("b", "2D image", "image_natural", lambda a: a["values"].astype(np.float32) / 255, lambda found: found),
-    Panel("c", "3D shape", "shapes", lambda a: a["normals"], lambda found: found, SHAPE_MEASURE),
+    Panel(
+        "c", "3D shape", "shapes", lambda a: tiles.coloured_normals(a["normals"]), tiles.coloured_normals, SHAPE_MEASURE
+    ),
     Panel("d", "3D MRI", "mri_brain", lambda a: middle_slice(a["values"]), middle_slice),
     Panel("e", "NeRF", "radiance", first_view, lambda views: views[0]),
 ]
