@@ -86,6 +86,7 @@ def table_1(material: Material) -> Table:
     notes = [
         "PSNR in dB; 3D shape: IoU of points near the surface. 2D image: offset quarter of the pixels. NeRF: the scene"
         " rotated against the encodings' axes, views that were not trained on.",
+        "Columns bear the paper's names of its data; the caption says which signals this run had in their place.",
         f"published: {published['source']}.",
         *(note for task in TASKS for note in divergence_notes(material.records(task.experiment), task.experiment)),
     ]
