@@ -123,7 +123,9 @@ def test_fits_that_diverged_are_left_out_and_said() -> None:
 def test_figure_1_shows_truth_and_both_fits_of_each_task() -> None:
     made = summary.figure_1(material())
     pictures = [axes.get_images()[0].get_array() for axes in made.figure.axes]
-    assert [float(np.asarray(picture).max()) for picture in pictures] == pytest.approx([1.0, 0.2, 0.8, 1.0, 0.6, 0.9, *[1.0, 0.2, 0.8] * 2], abs=1e-3)
+    assert [float(np.asarray(picture).max()) for picture in pictures] == pytest.approx(
+        [1.0, 0.2, 0.8, 1.0, 0.6, 0.9, *[1.0, 0.2, 0.8] * 2], abs=1e-3
+    )
     titles = [axes.get_title() for axes in made.figure.axes if axes.get_title()]
     assert titles == ["(b) 2D image", "(c) 3D shape", "(d) 3D MRI", "(e) NeRF"]
     assert made.plotted.groupby("panel")["encoding"].apply(list).tolist() == [["none", "gaussian"]] * 4
