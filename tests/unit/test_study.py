@@ -36,6 +36,7 @@ def spec(tmp_path: Path) -> dict[str, Any]:
         "parameters": {"numbers": [1, 2.5]},
         "signals": files,
         "fits": {"waves": fits},
+        "plans": {},
     }
 
 
