@@ -48,8 +48,8 @@ def in_a_process(part: str, number: int) -> Process:
 
 
 def settings_of(combinations: int) -> dict[str, Any]:
-    """A config with so many combinations: a long sweep of sigma, and one in each of the three other experiments."""
-    sweep = [round(1 + index / 1000, 3) for index in range(combinations - 3)]
+    """A config in which one experiment has so many combinations: a long sweep of sigma."""
+    sweep = [round(1 + index / 1000, 3) for index in range(combinations)]
     left_out = dict.fromkeys(("none", "basic", "positional"))
     one_network = {"mlp": {"depth": 4, "width": 32}}
     experiments = {
@@ -172,13 +172,13 @@ def main() -> None:
 
 
 def planned(count: int) -> int:
-    """How many combinations there are, once all of them and their files are named."""
+    """How many combinations the experiment of the long sweep has, once those of all and their files are named."""
     from posenc.plan.layers import Layer
     from posenc.plan.workflow import make_plan
 
     plan = make_plan(ROOT, [Layer("the benchmark", settings_of(count))], {})
-    files = [path for experiment in plan.experiments for path in plan.fits(experiment, "values.csv")]
-    return len(set(files))
+    files = {name: set(plan.fits(name, "values.csv")) for name in plan.experiments}
+    return len(files["image_natural"])
 
 
 def rendered(side: int) -> float:

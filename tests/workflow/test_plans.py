@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from project import (
+    COMBINATIONS,
     OTHER_ARTEFACTS,
     OTHER_STUDIES,
     READERS,
