@@ -19,72 +19,72 @@ def isotropic(lengths: Tensor, in_dim: int, generator: torch.Generator) -> Tenso
     return lengths[:, None] * directions / directions.norm(dim=1, keepdim=True)
 
 
-class Uniform(FourierEncoding):
+class Sampled(FourierEncoding):
+    """Frequencies of random lengths, in random directions where d > 1; the laws below say which lengths.
+
+    `features` counts sines and cosines; sigma is in cycles per unit length. `normalised` divides the features by the
+    root of the number of frequencies. The draw comes from `generator` alone, lengths first.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        *,
+        sigma: Positive,
+        features: EvenCount = 512,
+        normalised: bool = False,
+        generator: torch.Generator,
+    ) -> None:
+        lengths = self.lengths(sigma, features // 2, generator)
+        super().__init__(isotropic(lengths, in_dim, generator), normalised)
+
+    @staticmethod
+    def lengths(sigma: float, count: int, generator: torch.Generator) -> Tensor:
+        """`(count,)` draws of the law; a negative one is the opposite direction."""
+        raise NotImplementedError
+
+
+class Uniform(Sampled):
     """Frequencies sigma U, U uniform on [0, 1), in random directions where d > 1 (Tancik et al. 2020, Table 2).
 
-    `features` counts sines and cosines; sigma, the largest frequency, is in cycles per unit length. `normalised`
-    divides the features by the root of the number of frequencies. The draw comes from `generator` alone.
+    sigma is the largest frequency.
     """
 
     name = "uniform"
     sigma_unit = "cycles"
 
-    def __init__(
-        self,
-        in_dim: int,
-        *,
-        sigma: Positive,
-        features: EvenCount = 512,
-        normalised: bool = False,
-        generator: torch.Generator,
-    ) -> None:
-        lengths = sigma * torch.rand(features // 2, generator=generator)
-        super().__init__(isotropic(lengths, in_dim, generator), normalised=normalised)
+    @staticmethod
+    def lengths(sigma: float, count: int, generator: torch.Generator) -> Tensor:
+        return sigma * torch.rand(count, generator=generator)
 
 
-class UniformLog(FourierEncoding):
+class UniformLog(Sampled):
     """Frequencies sigma^U, U uniform on [0, 1), in random directions where d > 1 (Tancik et al. 2020, Table 2).
 
     Their density is 1 / (b log sigma) between 1 and sigma: the random counterpart of log-spaced frequencies. sigma is
-    the largest frequency in cycles per unit length (below 1, the smallest). `features`, `normalised` as of `uniform`.
+    the largest frequency (below 1, the smallest).
     """
 
     name = "uniform_log"
     sigma_unit = "cycles"
 
-    def __init__(
-        self,
-        in_dim: int,
-        *,
-        sigma: Positive,
-        features: EvenCount = 512,
-        normalised: bool = False,
-        generator: torch.Generator,
-    ) -> None:
-        lengths = sigma ** torch.rand(features // 2, generator=generator)
-        super().__init__(isotropic(lengths, in_dim, generator), normalised=normalised)
+    @staticmethod
+    def lengths(sigma: float, count: int, generator: torch.Generator) -> Tensor:
+        drawn: Tensor = sigma ** torch.rand(count, generator=generator)
+        return drawn
 
 
-class Laplace(FourierEncoding):
+class Laplace(Sampled):
     """Frequencies sigma L, L of density exp(-|b|) / 2, in random directions where d > 1 (Tancik et al. 2020, Table 2).
 
-    sigma, the mean absolute frequency, is in cycles per unit length; the root of the mean square is sqrt(2) sigma.
-    `features`, `normalised` as of `uniform`.
+    sigma is the mean absolute frequency; the root of the mean square is sqrt(2) sigma.
     """
 
     name = "laplace"
     sigma_unit = "cycles"
 
-    def __init__(
-        self,
-        in_dim: int,
-        *,
-        sigma: Positive,
-        features: EvenCount = 512,
-        normalised: bool = False,
-        generator: torch.Generator,
-    ) -> None:
-        uniform = torch.rand(2, features // 2, generator=generator)
+    @staticmethod
+    def lengths(sigma: float, count: int, generator: torch.Generator) -> Tensor:
+        uniform = torch.rand(2, count, generator=generator)
         # A difference of two exponential draws; 1 - U is never 0.
-        lengths = sigma * ((1 - uniform[0]).log() - (1 - uniform[1]).log())
-        super().__init__(isotropic(lengths, in_dim, generator), normalised=normalised)
+        return sigma * ((1 - uniform[0]).log() - (1 - uniform[1]).log())

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -42,14 +43,16 @@ def parts(folder: str) -> dict[str, Part]:
     """The classes of `src/posenc/<folder>` that carry a `name`, by that name."""
     found = {}
     for path in sorted((PACKAGE / folder).glob("*.py")):
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ClassDef) and "name" in (attributes := class_attributes(node)):
+        body = ast.parse(path.read_text()).body
+        classes = {node.name: node for node in body if isinstance(node, ast.ClassDef)}
+        for node in classes.values():
+            if "name" in (attributes := class_attributes(node)):
                 part = Part(
                     name=attributes["name"],
                     use=f"posenc.{folder}.{path.stem}:{node.name}",
                     doc=inspect.cleandoc(ast.get_docstring(node) or ""),
                     attributes=attributes,
-                    parameters=init_parameters(node),
+                    parameters=init_parameters(node, classes),
                 )
                 found[part.name] = part
     return found
@@ -67,11 +70,15 @@ def class_attributes(node: ast.ClassDef) -> dict[str, Any]:
     return attributes
 
 
-def init_parameters(node: ast.ClassDef) -> dict[str, Parameter]:
-    """The keyword-only arguments of `__init__` whose annotation is in the vocabulary and that are not the engine's."""
+def init_parameters(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> dict[str, Parameter]:
+    """The keyword-only arguments of `__init__` whose annotation is in the vocabulary and that are not the engine's.
+
+    A class without `__init__` has that of its base, where the base is among the classes of its module.
+    """
     init = next((f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
     if init is None:
-        return {}
+        bases = [classes[base.id] for base in node.bases if isinstance(base, ast.Name) and base.id in classes]
+        return init_parameters(bases[0], classes) if bases else {}
     found = {}
     for argument, default in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True):
         if argument.annotation is None or argument.arg in ("output", "stack", "seed"):
