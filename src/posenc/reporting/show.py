@@ -108,13 +108,16 @@ class Paper:
 
 
 COMPARISON_HEADINGS = (
-    "comparison", "verdict", "measured", "interval", "threshold", "published", "pictures", "fits", "p (Holm)", "remark",
+    "comparison", "verdict", "measured", "interval", "threshold", "published", "sources", "fits", "p (Holm)", "remark",
 )  # fmt: skip
 
 
 def comparison_row(found: Mapping[str, Any]) -> Sequence[Any]:
     low, high = found["interval"]
-    interval = "–" if low is None else f"{low:.2f} … {high:.2f} ({100 * found['confidence']:.4g} %)"
+    if low is None or low == high:  # not judged, or exact
+        interval = "–"
+    else:
+        interval = f"{number(low)} … {number(high)} ({100 * found['confidence']:.4g} %)"
     published = found["published"]
     return (
         escaped(found["name"]),
@@ -172,7 +175,8 @@ def label(card: Mapping[str, Any]) -> str:
 
 
 def made_on(card: Mapping[str, Any]) -> str:
-    return f"Fitted on {', '.join(card['devices'])} in {', '.join(card['precisions'])}."
+    """Nothing for what needs no fits."""
+    return f"Fitted on {', '.join(card['devices'])} in {', '.join(card['precisions'])}." if card["devices"] else ""
 
 
 def verdict(name: str) -> str:
@@ -180,7 +184,12 @@ def verdict(name: str) -> str:
 
 
 def quantity(value: float | None, unit: str) -> str:
-    return "–" if value is None else f"{value:.2f} {escaped(unit)}"
+    return "–" if value is None else f"{number(value)} {escaped(unit)}"
+
+
+def number(value: float) -> str:
+    """Two digits behind the point, or two that say something."""
+    return f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.2g}"
 
 
 def duration(seconds: float) -> str:
