@@ -5,6 +5,8 @@ Scores are PSNR in dB. Means run over report signals, after the mean over seeds,
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -91,13 +93,18 @@ def figure_11(material: Material) -> Figure:
 
 
 def figure_9(material: Material) -> Figure:
-    """Test error against the root-mean-square frequency per axis, a line per family of isotropic distributions."""
+    """Test error against the root-mean-square frequency per axis, a line per family of isotropic distributions.
+
+    Means and deviations are those of the error's logarithm, so that no single scale or picture rules them.
+    """
     records = material.records("image_families")
     rows = psnr_rows(records[records["final"]], ["test"])
     by = ["encoding", "sigma", "bandwidth"]
-    means = signal_means(rows.assign(value=10 ** (-rows["value"] / 10)), by)
+    means = signal_means(rows.assign(value=-rows["value"] / 10), by)
     spread = source_summary(without_levels(means, ["encoding", "signal"]), by)["std"]
-    plotted = summary(means, by).assign(std=spread).sort_values(["encoding", "bandwidth"])
+    logs = summary(means, by).assign(std=spread).sort_values(["encoding", "bandwidth"])
+    low, high = 10 ** (logs["mean"] - logs["std"]), 10 ** (logs["mean"] + logs["std"])
+    plotted = logs.assign(mean=10 ** logs["mean"], low=low, high=high).drop(columns="std")
     families = encoding_order(plotted["encoding"])
     colours = style.encoding_colours(families)
     with style.applied():
@@ -105,11 +112,14 @@ def figure_9(material: Material) -> Figure:
         axes = figure.subplots()
         for place, family in enumerate(families):
             line = plotted[plotted["encoding"] == family]
-            look = {"color": colours[family], "marker": style.MARKERS[place % len(style.MARKERS)]}
-            line_with_spread(axes, "bandwidth", line, label=family.replace("_", "-"), **look)
+            look: dict[str, Any] = {"color": colours[family], "marker": style.MARKERS[place % len(style.MARKERS)]}
+            axes.plot(line["bandwidth"], line["mean"], label=family, **look)
+            axes.fill_between(
+                line["bandwidth"], line["low"], line["high"], color=look["color"], alpha=0.15, linewidth=0
+            )
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
         axes.set(xlabel="RMS of b per axis (cycles per unit length)", ylabel="test MSE")
         axes.legend()
-    notes = ["Band: one standard deviation over pictures, each picture's own level taken out."]
+    notes = ["Means of logarithms; band: one standard deviation over pictures, each picture's own level taken out."]
     return Figure(figure, plotted, [*notes, *divergence_notes(records, "image_families")])
