@@ -11,19 +11,26 @@ from posenc.files import write_bytes, write_json
 
 # The order in which records carry what describes a row; the rest are the values' own columns.
 SETTING_COLUMNS = (
-    "paper", "experiment", "preset", "combination", "member", "seed", "encoding", "sigma", "bandwidth", "features",
-    "variant", "network", "depth", "width", "learning_rate", "steps", "precision", "device",
+    "paper", "experiment", "preset", "combination", "member", "seed", "encoding", "sigma", "bandwidth", "stable_rank",
+    "distance", "features", "variant", "network", "depth", "width", "optimizer", "learning_rate", "steps", "precision",
+    "device",
 )  # fmt: skip
 # Any other column is a parameter of an encoding or network, and stands between these and those.
 KNOWN = (
     *SETTING_COLUMNS, "signal", "set", "source", "item", "replicate", "condition", "split", "metric", "step", "value",
     "status",
 )  # fmt: skip
-NUMBERS = ("sigma", "bandwidth", "features", "learning_rate", "value")
+NUMBERS = (
+    "sigma", "bandwidth", "stable_rank", "distance", "stable_rank_closed", "distance_closed", "features",
+    "learning_rate", "value",
+)  # fmt: skip
 # What a value is of; the last of its steps is final.
 VALUE_KEY = ("combination", "member", "signal", "set", "item", "condition", "split", "metric")
 # Two members of combinations that differ in nothing but these compete for being the chosen sigma.
-NOT_COMPARED = ("sigma", "bandwidth", "seed", "combination", "member", "precision", "device")
+NOT_COMPARED = (
+    "sigma", "bandwidth", "stable_rank", "distance", "stable_rank_closed", "distance_closed", "metrics_note", "seed",
+    "combination", "member", "precision", "device",
+)  # fmt: skip
 
 
 def collect_records(
@@ -31,27 +38,32 @@ def collect_records(
     values: Sequence[str],
     provenance: Sequence[str],
     rows: str,
+    metrics: str,
     records_path: str,
     summary_path: str,
 ) -> None:
     """Write an experiment's records and a summary of where and how they were made.
 
     `values` and `provenance` stand in the order of `settings["combinations"]`, each with settings of its own and those
-    of its `members`; `rows` describes the signals.
+    of its `members`; `rows` describes the signals, `metrics` the encodings.
     """
     facts = [json.loads(Path(path).read_text()) for path in provenance]
+    measured_encodings = json.loads(Path(metrics).read_text())
     common = {name: settings[name] for name in ("paper", "experiment", "preset")}
     frames = []
     for combination, path, fact in zip(settings["combinations"], values, facts, strict=True):
         of_all = {name: value for name, value in combination.items() if name != "members"}
-        measured = {name: fact[name] for name in ("precision", "device")}
+        run = {name: fact[name] for name in ("precision", "device")}
+        described = zip(
+            combination["members"], fact["members"], measured_encodings[combination["combination"]], strict=True
+        )
         members = pd.DataFrame(
             [
-                {"member": number, **member, "bandwidth": found["bandwidth"]}
-                for number, (member, found) in enumerate(zip(combination["members"], fact["members"], strict=True))
+                {"member": number, **member, "bandwidth": found["bandwidth"], **measured}
+                for number, (member, found, measured) in enumerate(described)
             ]
         )
-        frames.append(read_values(path).merge(members, how="left", on="member").assign(**common, **of_all, **measured))
+        frames.append(read_values(path).merge(members, how="left", on="member").assign(**common, **of_all, **run))
     records = join_rows(pd.concat(frames, ignore_index=True), json.loads(Path(rows).read_text()))
     records["final"] = is_final(records, settings["report_step"])
     # Of a sweep that is only shown, every sigma stands for itself.

@@ -13,6 +13,7 @@ rule collect:
         values=lambda wildcards: PLAN.fits(wildcards.experiment, "values.csv"),
         provenance=lambda wildcards: PLAN.fits(wildcards.experiment, "provenance.json"),
         rows=lambda wildcards: PLAN.signals(wildcards.experiment, "signals.json"),
+        metrics=f"{PLAN.results}/metrics/{{experiment}}.json",
     output:
         records=f"{PLAN.results}/records/{{experiment}}.parquet",
         summary=f"{PLAN.results}/records/{{experiment}}.json",

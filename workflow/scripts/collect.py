@@ -8,6 +8,7 @@ with job(snakemake.log[0]):
         snakemake.input.values,
         snakemake.input.provenance,
         snakemake.input.rows,
+        snakemake.input.metrics,
         snakemake.output.records,
         snakemake.output.summary,
     )

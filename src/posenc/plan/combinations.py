@@ -7,9 +7,9 @@ from functools import cache
 from typing import Any
 
 from posenc.plan.layers import ConfigError
-from posenc.plan.model import Scales, chosen_problem, entries
+from posenc.plan.model import Scales, chosen_problem, entries, problem_choices
 from posenc.plan.registry import Part, parts
-from posenc.plan.scales import number, sigma_of_nyquist
+from posenc.plan.scales import number, nyquist_per_sample, sigma_of_nyquist
 
 
 @cache
@@ -45,23 +45,37 @@ class Combination:
         return f"{self.encoding_label}/{self.network_label}/seed={self.seed}"
 
 
+@dataclass(frozen=True)
+class Member:
+    """One choice of an encoding's parameters, and of those of the problem that have several values."""
+
+    encoding: dict[str, Any]
+    problem: dict[str, Any]
+
+
 def combinations_of(name: str, experiment: Any, precision: str) -> Iterator[Combination]:
     """All combinations of a validated experiment, in config order."""
     problem, observed = chosen_problem(experiment)
+    observations = problem_choices(experiment)
+    observed = {key: value for key, value in observed.items() if key not in observations[0]}
     for encoding, grid in entries(experiment.encodings).items():
         encoding_part = parts("encodings")[encoding]
         training = experiment.training.model_dump(exclude={"report_step"})
         training |= grid.training.model_dump(exclude_none=True)  # type: ignore[attr-defined]
         # Where an experiment does not allow less, it is float32 whatever is wanted.
         training["precision"] = precision if training.pop("reduced_precision") else "float32"
-        choices = list(parameter_choices(encoding_part, grid, experiment, name))
+        choices = [
+            Member(choice, seen)
+            for seen in observations
+            for choice in parameter_choices(encoding_part, grid, nyquist(experiment, seen), name)
+        ]
         # Tuning signals are needed only where there is a sigma to choose.
-        sweeps = len({choice.get("sigma") for choice in choices}) > 1
+        sweeps = len({choice.encoding.get("sigma") for choice in choices}) > 1
         sets = ["report", "tuning"] if sweeps and experiment.choose_sigma else ["report"]
         for members in together(choices, experiment.stacked):
             for network, network_grid in entries(experiment.networks).items():
                 network_part = parts("networks")[network]
-                for architecture in parameter_choices(network_part, network_grid, experiment, name):
+                for architecture in parameter_choices(network_part, network_grid, None, name):
                     for seed in experiment.seeds:
                         yield Combination(
                             experiment=name,
@@ -69,9 +83,7 @@ def combinations_of(name: str, experiment: Any, precision: str) -> Iterator[Comb
                             network_label=label(network_part, architecture),
                             seed=seed,
                             spec={
-                                "members": [
-                                    {"use": encoding_part.use, **said(encoding_part, member)} for member in members
-                                ],
+                                "members": [member_spec(encoding_part, member) for member in members],
                                 "network": {"use": network_part.use, **said(network_part, architecture)},
                                 "problem": {"use": problem.use, **observed},
                                 "seed": seed,
@@ -82,14 +94,166 @@ def combinations_of(name: str, experiment: Any, precision: str) -> Iterator[Comb
                                 "seed": seed,
                                 "encoding": encoding,
                                 "network": network,
+                                "optimizer": training["optimizer"],
                                 "learning_rate": training["learning_rate"],
                                 "steps": training["steps"],
                             },
                             members=[
-                                {column: (member | architecture).get(column) for column in parameter_columns()}
+                                {column: (member.encoding | architecture).get(column) for column in parameter_columns()}
+                                | member.problem
                                 for member in members
                             ],
                         )
+
+
+def member_spec(encoding: Part, member: Member) -> dict[str, Any]:
+    """What a job is told of a member: the encoding, and what its problem has for itself."""
+    return {"use": encoding.use, **said(encoding, member.encoding)} | (
+        {"problem": member.problem} if member.problem else {}
+    )
+
+
+def nyquist(experiment: Any, choice: dict[str, Any]) -> float | None:
+    """The Nyquist frequency of the observed points, in cycles per unit length, for a choice of the swept parameters."""
+    problem, parameters = chosen_problem(experiment)
+    per_sample = nyquist_per_sample(problem.attributes, parameters | choice)
+    return None if per_sample is None else per_sample * experiment.signals.size
+
+
+def parameter_choices(part: Part, grid: Any, nyquist: float | None, name: str) -> Iterator[dict[str, Any]]:
+    """Every choice of an entry's parameters, in the order its class declares them."""
+    values = []
+    for parameter in part.parameters:
+        given = getattr(grid, parameter)
+        values.append(sigmas(part, grid, nyquist, name) if isinstance(given, Scales) else given)
+    for choice in itertools.product(*values):
+        yield dict(zip(part.parameters, choice, strict=True))
+
+
+def sigmas(part: Part, grid: Any, nyquist: float | None, name: str) -> list[float]:
+    """Absolute values of an entry's sigma."""
+    if grid.sigma.of_nyquist is None:
+        return grid.sigma.absolute
+    if any(variant == "section_6" for variant in getattr(grid, "variant", [])):
+        raise ConfigError(
+            f"experiments.{name}.encodings.{part.name}: variant section_6 takes sigma as a base; give its values, not"
+            " of_nyquist"
+        )
+    if nyquist is None:
+        raise ConfigError(
+            f"experiments.{name}.encodings.{part.name}: sigma cannot be given of_nyquist, since this problem draws its"
+            " points anywhere; give its values"
+        )
+    unit = part.attributes["sigma_unit"]
+    return [sigma_of_nyquist(fraction, nyquist, unit) for fraction in grid.sigma.of_nyquist]
+
+
+def together(choices: list[Member], stacked: list[str]) -> list[list[Member]]:
+    """The choices in groups that differ in stacked parameters alone."""
+    groups: dict[str, list[Member]] = {}
+    for choice in choices:
+        apart = {key: value for key, value in choice.encoding.items() if key not in stacked}
+        group = groups.setdefault(repr(apart), [])
+        if choice not in group:  # asked for twice, it is there once
+            group.append(choice)
+    return list(groups.values())
+
+
+def in_common(members: list[Member]) -> dict[str, Any]:
+    """The encoding's parameters in which all members agree."""
+    first, *others = [member.encoding for member in members]
+    return {key: value for key, value in first.items() if all(other[key] == value for other in others)}
+
+
+def said(part: Part, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as specs and labels have them: of the lesser ones, what stands at its default is not mentioned."""
+    return {key: value for key, value in parameters.items() if key in LEADING or value != part.parameters[key].default}
+
+
+def label(self) -> str:
+    """Its folder below the experiment's."""
+    return f"{self.encoding_label}/{self.network_label}/seed={self.seed}"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One choice of an encoding's parameters, and of those of the problem that have several values."""
+
+    encoding: dict[str, Any]
+    problem: dict[str, Any]
+
+
+def combinations_of(name: str, experiment: Any, precision: str) -> Iterator[Combination]:
+    """All combinations of a validated experiment, in config order."""
+    problem, observed = chosen_problem(experiment)
+    observations = problem_choices(experiment)
+    observed = {key: value for key, value in observed.items() if key not in observations[0]}
+    for encoding, grid in entries(experiment.encodings).items():
+        encoding_part = parts("encodings")[encoding]
+        training = experiment.training.model_dump(exclude={"report_step"})
+        training |= grid.training.model_dump(exclude_none=True)  # type: ignore[attr-defined]
+        # Where an experiment does not allow less, it is float32 whatever is wanted.
+        training["precision"] = precision if training.pop("reduced_precision") else "float32"
+        choices = [
+            Member(choice, seen)
+            for seen in observations
+            for choice in parameter_choices(encoding_part, grid, nyquist(experiment, seen), name)
+        ]
+        # Tuning signals are needed only where there is a sigma to choose.
+        sweeps = len({choice.encoding.get("sigma") for choice in choices}) > 1
+        sets = ["report", "tuning"] if sweeps and experiment.choose_sigma else ["report"]
+        for members in together(choices, experiment.stacked):
+            for network, network_grid in entries(experiment.networks).items():
+                network_part = parts("networks")[network]
+                for architecture in parameter_choices(network_part, network_grid, None, name):
+                    for seed in experiment.seeds:
+                        yield Combination(
+                            experiment=name,
+                            encoding_label=label(encoding_part, in_common(members)),
+                            network_label=label(network_part, architecture),
+                            seed=seed,
+                            spec={
+                                "members": [member_spec(encoding_part, member) for member in members],
+                                "network": {"use": network_part.use, **said(network_part, architecture)},
+                                "problem": {"use": problem.use, **observed},
+                                "seed": seed,
+                                "sets": sets,
+                                "training": training,
+                            },
+                            settings={
+                                "seed": seed,
+                                "encoding": encoding,
+                                "network": network,
+                                "optimizer": training["optimizer"],
+                                "learning_rate": training["learning_rate"],
+                                "steps": training["steps"],
+                            },
+                            members=[
+                                {column: (member.encoding | architecture).get(column) for column in parameter_columns()}
+                                | member.problem
+                                for member in members
+                            ],
+                        )
+
+
+def member_spec(encoding: Part, member: Member) -> dict[str, Any]:
+    """What a job is told of a member: the encoding, and what its problem has for itself."""
+    return {"use": encoding.use, **said(encoding, member.encoding)} | (
+        {"problem": member.problem} if member.problem else {}
+    )
+
+
+def nyquist(experiment: Any, choice: dict[str, Any]) -> float:
+    """The Nyquist frequency of the observed points, in cycles per unit length, for a choice of the swept parameters.
+
+    A problem states it for each sample of the side, or names the parameter that says how many samples apart its
+    observed points are.
+    """
+    problem, parameters = chosen_problem(experiment)
+    apart = problem.attributes.get("spacing")
+    per_sample = 0.5 / (parameters | choice)[apart] if apart else problem.attributes["nyquist"]
+    found: float = per_sample * experiment.signals.size
+    return found
 
 
 def parameter_choices(part: Part, grid: Any, experiment: Any, name: str) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,7 @@ import psutil
 from posenc.gpus import GpuError, visible_gpus
 from posenc.plan.layers import ConfigError
 from posenc.plan.registry import Part
+from posenc.plan.scales import nyquist_per_sample
 
 MEGABYTE = 1_000_000
 # Measured: Python with torch, and on top what CUDA's libraries take of the host's memory.
@@ -84,7 +85,9 @@ def points_of(problem: Part, parameters: Mapping[str, Any], size: int) -> tuple[
     if "batch" in parameters:
         drawn = parameters["batch"] * parameters.get("samples", 1)
         return drawn, drawn
-    return int(2 * problem.attributes["nyquist"] * size) ** dimensions, size**dimensions
+    per_sample = nyquist_per_sample(problem.attributes, parameters)
+    assert per_sample is not None  # what observes a grid has one
+    return int(2 * per_sample * size) ** dimensions, size**dimensions
 
 
 def fit_memory_mb(spec: Mapping[str, Any], observed: int, shown: int, on_gpu: bool) -> int:

@@ -1,5 +1,6 @@
 """The configuration as one typed model. Schema, docs page and error messages all come from here."""
 
+import itertools
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
@@ -128,7 +129,7 @@ def model_of(name: str, doc: str, fields: dict[str, Any]) -> type[BaseModel]:
 
 
 def grid_model(part: Part, *, trains: bool) -> type[BaseModel]:
-    """Model of an encoding's or network's entry: each parameter a value or a list of values."""
+    """Model of an encoding's, network's or problem's entry: each parameter a value or a list of values."""
     fields: dict[str, Any] = {}
     for name, parameter in part.parameters.items():
         default = parameter.default if parameter.default is ... else [parameter.default]
@@ -159,13 +160,10 @@ def grids_model(folder: str, *, trains: bool) -> type[BaseModel]:
 
 
 def choice_model(folder: str) -> type[BaseModel]:
-    """Model of the mapping from one name to its parameters, a value each."""
-    fields: dict[str, Any] = {}
-    for name, part in parts(folder).items():
-        parameters: dict[str, Any] = {
-            key: (parameter.annotation, parameter.default) for key, parameter in part.parameters.items()
-        }
-        fields[name] = (model_of(part.name, part.doc.split("\n\n")[0], parameters) | None, None)
+    """Model of the mapping from one name to its parameters."""
+    fields: dict[str, Any] = {
+        name: (grid_model(part, trains=False) | None, None) for name, part in parts(folder).items()
+    }
     return model_of(folder, f"One of the {folder}, with its parameters.", fields)
 
 
@@ -179,9 +177,10 @@ def as_problem(value: Any) -> Any:
     return {value: {}}
 
 
-def encoding_parameters() -> tuple[str, ...]:
-    """Every parameter that an encoding has."""
-    return tuple(dict.fromkeys(name for part in parts("encodings").values() for name in part.parameters))
+def stackable() -> tuple[str, ...]:
+    """Every parameter that an encoding or a problem has."""
+    folders = ("encodings", "problems")
+    return tuple(dict.fromkeys(name for f in folders for part in parts(f).values() for name in part.parameters))
 
 
 EncodingGrids = grids_model("encodings", trains=True)
@@ -207,8 +206,8 @@ class Experiment(Model):
     choose_sigma: bool = Field(
         True, description="whether tuning signals choose one sigma of a sweep; a sweep that is only shown needs none"
     )
-    stacked: Annotated[list[Literal[encoding_parameters()]], BeforeValidator(as_list)] = Field(  # type: ignore[valid-type]
-        [], description="parameters of encodings whose values one job takes all: for fits of a second or less"
+    stacked: Annotated[list[Literal[stackable()]], BeforeValidator(as_list)] = Field(  # type: ignore[valid-type]
+        [], description="parameters of encodings and of the problem whose values one job takes all: for short fits"
     )
     seeds: Annotated[list[Seed], Field(min_length=1), one_or_more(Seed)] = Field(
         description="each seed draws its own random features and initial weights"
@@ -218,6 +217,16 @@ class Experiment(Model):
     def one_problem(self) -> "Experiment":
         if len(entries(self.problem)) != 1:
             raise ValueError("problem: name exactly one")
+        return self
+
+    @model_validator(mode="after")
+    def swept_problems_are_stacked(self) -> "Experiment":
+        problem, _ = chosen_problem(self)
+        apart = [name for name in swept(getattr(self.problem, problem.name)) if name not in self.stacked]
+        if apart:
+            raise ValueError(
+                f"problem.{problem.name}.{apart[0]}: has several values, which one job takes all; list it in stacked"
+            )
         return self
 
     @model_validator(mode="after")
@@ -273,9 +282,21 @@ def entries(grids: BaseModel) -> dict[str, BaseModel]:
 
 
 def chosen_problem(experiment: Experiment) -> tuple[Part, dict[str, Any]]:
-    """An experiment's problem and its parameters."""
-    ((name, parameters),) = entries(experiment.problem).items()
-    return parts("problems")[name], parameters.model_dump()
+    """An experiment's problem and its parameters; of those with several values, the first."""
+    ((name, grid),) = entries(experiment.problem).items()
+    return parts("problems")[name], {key: values[0] for key, values in grid.model_dump().items()}
+
+
+def problem_choices(experiment: Experiment) -> list[dict[str, Any]]:
+    """Every choice of those parameters of an experiment's problem that have several values; one empty without any."""
+    ((_, grid),) = entries(experiment.problem).items()
+    found = swept(grid)
+    return [dict(zip(found, values, strict=True)) for values in itertools.product(*found.values())]
+
+
+def swept(grid: BaseModel) -> dict[str, list[Any]]:
+    """The parameters of an entry that have several values."""
+    return {name: values for name, values in grid.model_dump().items() if len(values) > 1}
 
 
 def config_model(papers: dict[str, list[str]]) -> type[BaseModel]:

@@ -1,13 +1,25 @@
 """Numbers as the planner writes them, and scales stated relative to the training grid."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 # From a frequency in cycles per unit length to sigma, by the unit an encoding declares.
 SIGMA_OF_FREQUENCY: dict[str, Callable[[float], float]] = {
     "cycles": lambda frequency: frequency,
     "exponent": lambda frequency: math.log2(1 + frequency),
 }
+
+
+def nyquist_per_sample(attributes: Mapping[str, Any], parameters: Mapping[str, Any]) -> float | None:
+    """The Nyquist frequency of a problem's observed points, in cycles per unit length for each sample of the side.
+
+    A problem states it (`nyquist`), or names the parameter that says how many samples apart its points are (`spacing`).
+    None where it draws its points anywhere.
+    """
+    if "spacing" in attributes:
+        return 0.5 / float(parameters[attributes["spacing"]])
+    return attributes.get("nyquist")
 
 
 def sigma_of_nyquist(fraction: float, nyquist: float, unit: str) -> float:

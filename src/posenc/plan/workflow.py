@@ -120,6 +120,31 @@ class Plan:
             ],
         }
 
+    # Metrics
+
+    def metrics_inputs(self, wildcards: Any) -> dict[str, list[str]]:
+        """Signals say where an experiment trains; some encodings are made from a theory study."""
+        theory = [
+            path
+            for found in self.combinations[wildcards.experiment].values()
+            for path in self.theory_of(found).values()
+        ]
+        return {"signals": self.signal_pairs([wildcards.experiment]), "theory": list(dict.fromkeys(theory))}
+
+    def metrics_spec(self, experiment: str) -> dict[str, Any]:
+        """What the job of an experiment's metrics is told: a plain dict."""
+        return {
+            "signals": {file: self.signals(experiment, f"signals.{file}") for file in ("npz", "json")},
+            "fits": [
+                {"label": label, "spec": found.spec, **self.theory_of(found)}
+                for label, found in self.combinations[experiment].items()
+            ],
+        }
+
+    def metrics_digest(self, experiment: str) -> str:
+        specs = [found.spec for found in self.combinations[experiment].values()]
+        return code_digest(self.script("measure_encodings"), *modules_of(specs))
+
     # Theory
 
     @cached_property
