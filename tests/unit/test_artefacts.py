@@ -216,7 +216,7 @@ def test_every_published_number_has_source_and_mark() -> None:
 
     found = list(leaves(PUBLISHED, {}))
     assert len(found) > 60
-    assert all(known.get("source") and known.get("mark") in ("P", "O", "F") for known in found)
+    assert all(known.get("source") and known.get("mark") in ("P", "O", "F", "C") for known in found)
 
 
 # Tables

@@ -13,6 +13,7 @@ import yaml
 from torch import Tensor
 
 from posenc.signals.functions import random_function, scaled
+from posenc.theory.amplitudes import Ensemble, predicted_test_error
 from posenc.theory.dynamics import kernel_regression
 from posenc.theory.kernels import composed_row, encoded_kernel, power_law_amplitudes
 from posenc.theory.one_dimension import (
@@ -192,7 +193,14 @@ def planned(factor: int = 2) -> Inputs:
     training = {"steps": 100, "learning_rate": 0.02, "log_every": 50}
     spec = {**SPEC, "problem": {**SPEC["problem"], "factor": factor}, "training": training, "members": []}
     rows = [{"name": a, "set": "report", "source": a, "condition": f"alpha={a}"} for a in ("1", "2", "1")]
-    parameters = {"signals": 64, "steps": 60, "learning_rate": 0.02, "seed": 0, "exponents": [0, 1, 2, math.inf]}
+    parameters = {
+        "signals": 64,
+        "groups": 4,
+        "steps": 60,
+        "learning_rate": 0.02,
+        "seed": 0,
+        "exponents": [0, 1, 2, math.inf],
+    }
     return Inputs(parameters, {"line_powers": ({"values": np.zeros((3, 32))}, rows)}, {}, {"line_powers": [spec]})
 
 
@@ -214,10 +222,13 @@ def test_amplitudes_are_optimised_for_every_alpha_at_the_experiments_own_setting
             for p in (0.0, 1.0, 2.0, math.inf)
         ]
         assert value(found, "log10_over_best", condition=condition) == pytest.approx(math.log10(own / min(powers)))
-        assert (
-            value(found, "best_exponent", condition=condition, alpha=alpha)
-            == [0.0, 1.0, 2.0, math.inf][int(np.argmin(powers))]
-        )
+        best = [row for row in found.rows if row["metric"] == "best_exponent" and row["condition"] == condition]
+        assert [(row["source"], row["alpha"]) for row in best] == [(f"functions_{i}", alpha) for i in range(4)]
+        second = Ensemble.of(torch.from_numpy(validation_functions(64, alpha, 32))[16:32])
+        setting = {"depth": NETWORK["depth"], "width": NETWORK["width"], "time": 100 * 0.02}
+        laws = {p: power_law_amplitudes(p, torch.arange(1, 9).double()) for p in (0.0, 1.0, 2.0, math.inf)}
+        errors_of_second = {p: float(predicted_test_error(law, second, **setting)) for p, law in laws.items()}
+        assert best[1]["value"] == min(errors_of_second, key=errors_of_second.__getitem__)
         # Errors start from the basic encoding's.
         assert errors[0] == pytest.approx(powers[-1], rel=0.01)
 

@@ -489,7 +489,7 @@ def test_another_kind_s_signals_have_its_settings_and_conditions() -> None:
     }  # fmt: skip
     rows = found.spec["signals"]
     assert rows[1] == {
-        "name": "radius_2_angle_01", "set": "report", "source": "radius_2_angle_01", "path": "", "condition": "45",
+        "name": "radius_2_angle_01", "set": "report", "source": "wave_1_1", "path": "", "condition": "45",
     }  # fmt: skip
     assert len(rows) == 10
     assert found.modules == ["posenc.signals.sinusoids"]

@@ -384,11 +384,21 @@ def test_the_paper_s_meshes_keep_their_sets(tmp_path: Path) -> None:
 
 def test_other_meshes_come_in_order(tmp_path: Path) -> None:
     (tmp_path / "meshes").mkdir()
-    for name in ("c.stl", "a.ply", "a.obj", "b.PLY"):
+    for name in ("c.stl", "a.obj", "b.PLY"):
         (tmp_path / "meshes" / name).touch()
     proposal = meshes.propose(asked(1, 3), tmp_path)
     assert names(proposal.tuning) == ["a"] and names(proposal.report) == ["b", "c"]
-    assert proposal.tuning[0]["path"].endswith("a.obj") and "3 independent" in proposal.notes[0]
+    assert "3 independent meshes" in proposal.notes[0]
+    (tmp_path / "meshes" / "a.ply").touch()
+    assert "a.ply have the same name; rename or remove one" in message(meshes.propose, asked(1, 3), tmp_path)
+
+
+def test_the_papers_meshes_report_and_another_one_tunes_where_lucy_is_missing() -> None:
+    scans = ["bunny", "dragon_vrip", "happy", "zebra"]
+    assert meshes.paper_order(scans) == ["bunny", "dragon_vrip", "happy", "zebra"]
+    assert meshes.paper_order([*scans, "lucy"])[:3] == ["lucy", "dragon_vrip", "happy"]
+    assert meshes.paper_order(scans, tunes=False) == ["dragon_vrip", "happy", "bunny", "zebra"]
+    assert meshes.paper_order(["dragon", "happy"]) == ["dragon", "happy"]
 
 
 def test_settings_and_names_that_cannot_be_used_are_refused(tmp_path: Path) -> None:

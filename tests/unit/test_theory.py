@@ -15,7 +15,6 @@ from posenc.problems.grid import half_open
 from posenc.theory.amplitudes import (
     Ensemble,
     best_exponent,
-    equal_time,
     growth,
     optimised_amplitudes,
     predicted_test_error,
@@ -381,11 +380,6 @@ def test_optimised_amplitudes_beat_every_power_law_they_could_be() -> None:
     ]
     assert errors[-1] < min(powers)
     assert errors[0] == pytest.approx(powers[-1], rel=1e-3)  # it starts from the basic encoding
-
-
-def test_equal_time_keeps_eigenvalues_times_time() -> None:
-    assert equal_time(1024, 128, reference_width=1024, reference_count=128, reference_time=5) == 5
-    assert equal_time(256, 64, reference_width=1024, reference_count=128, reference_time=5) == 40
 
 
 def test_best_exponent_is_where_the_error_is_least() -> None:

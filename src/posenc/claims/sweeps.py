@@ -125,10 +125,10 @@ def rank_correlation_with_scale(records: Records, *, experiment: str, where: Whe
 
 
 def share_explained_by_encoding(records: Records, *, experiment: str, where: Where) -> Evidence:
-    """How much of the variation of log10 value curves of each encoding explain that one curve for all does not.
+    """How much of what one curve for all encodings leaves of log10 value is explained by a curve for each, per source.
 
-    The curves are polynomials in log2(bandwidth), which is the root of the mean square frequency. The share is of the
-    variation around the mean, per source.
+    The curves are polynomials in log2(bandwidth), which is the root of the mean square frequency. What they leave is
+    divided by the degrees of freedom they leave, so that chance alone gives 0 on average, or less.
     """
     rows = final_rows(records, experiment, where)
     rows = rows[rows["sigma"].notna() & (rows["bandwidth"] > 0)]
@@ -140,10 +140,9 @@ def share_explained_by_encoding(records: Records, *, experiment: str, where: Whe
     lost = rows.groupby("source")["level"].transform(lambda levels: levels.isna().any())
     shares = []
     for _, of_source in rows[~lost].groupby("source"):
-        total = ((of_source["level"] - of_source["level"].mean()) ** 2).sum()
-        common = _left(of_source)
-        own = sum(_left(of_encoding) for _, of_encoding in of_source.groupby("encoding"))
-        shares.append((common - own) / total)
+        curves = [_left(of_encoding) for _, of_encoding in of_source.groupby("encoding")]
+        own = sum(curves) / (len(of_source) - len(curves) * (CURVE_DEGREE + 1))
+        shares.append(1 - own / (_left(of_source) / (len(of_source) - CURVE_DEGREE - 1)))
     return Evidence((np.array(shares, dtype=float),), len(rows[~lost]), int(lost.sum()), ())
 
 

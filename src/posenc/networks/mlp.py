@@ -77,7 +77,8 @@ def dense(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def summed_over_axes(axes: Sequence[AxisFeatures], weight: Tensor, bias: Tensor) -> Tensor:
     """What `dense` gives on a grid, `(stack, n, width)` with the last axis slowest, from the features of its axes.
 
-    The products are small and stay in float32; only their sum over the grid is rounded to what autocast computes in.
+    The products are small and autocast does not reach them; only their sum over the grid is rounded to what that
+    computes in.
     """
     device = weight.device.type
     reduced = torch.is_autocast_enabled(device)

@@ -70,9 +70,9 @@ class Occupancy:
 
 
 def iou(found: Tensor, inside: Tensor) -> Tensor:
-    """Points in both over points in either, `(stack,)`: found `(stack, n)`, inside `(n,)`."""
+    """Points in both over points in either, `(stack,)`, 1 where there are none: found `(stack, n)`, inside `(n,)`."""
     both, either = (found & inside).sum(dim=-1), (found | inside).sum(dim=-1)
-    return both.double() / either
+    return torch.where(either == 0, 1.0, both.double() / either)
 
 
 def unpacked(bits: Tensor, first: int, end: int) -> Tensor:

@@ -68,7 +68,7 @@ class ParallelBeams:
     the picture is sampled there at the nearest pixel, zero outside, and a projection is the mean over the rows of the
     turned grid, one value per column. The sources say only "about the centre"; here it is the middle between the first
     and the last pixel, (size - 1) / 2. Every sample is one pixel, so all is one sparse matrix, kept with its transpose:
-    both products add up in a fixed order, on every device.
+    on a CPU both products add up in a fixed order.
     """
 
     def __init__(self, size: int, angles: int, device: torch.device | None = None) -> None:

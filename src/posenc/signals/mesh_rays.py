@@ -50,14 +50,19 @@ class Containment:
 
 
 def normal_map(mesh: Mesh, side: int) -> np.ndarray:
-    """(side, side, 3) normals of the faces that the camera sees, 0 where it sees none."""
+    """(side, side, 3) normals of the faces that the camera sees, towards it, 0 where it sees none.
+
+    A closed mesh may wind its faces either way.
+    """
     seen = camera.rays(side)
     directions = seen.directions.reshape(-1, 3)
     face = intersector(mesh).intersects_first(np.broadcast_to(seen.origin, directions.shape), directions)
     corners = mesh.vertices[mesh.faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
-    picture: np.ndarray = np.where(face[:, None] >= 0, normals[face], 0).reshape(side, side, 3)
+    seen_normals = normals[face]
+    seen_normals *= np.where((seen_normals * directions).sum(axis=1) > 0, -1, 1)[:, None]
+    picture: np.ndarray = np.where(face[:, None] >= 0, seen_normals, 0).reshape(side, side, 3)
     return picture
 
 

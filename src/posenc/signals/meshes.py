@@ -21,7 +21,7 @@ from posenc.signals.stored import Signal
 
 LICENCE = "as the owner of the file states"
 # The paper's meshes as they stand in a file name: the first chose sigma, Table 4 is of the others.
-PAPER_TUNING, PAPER_REPORT = "lucy", ("dragon", "armadillo", "buddha")
+PAPER_TUNING, PAPER_REPORT = ("lucy",), (("dragon",), ("armadillo",), ("buddha", "happy"))
 
 MARGIN = 1e-3  # by which the bounding box of the training and uniform points is larger, on every side
 BOUNDARY_STD = 0.01  # of the noise on boundary points, per coordinate
@@ -36,9 +36,11 @@ def propose(settings: Any, folder: Path | None) -> Proposal:
     if bad := next((path for path in files if "{" in str(path)), None):
         raise SignalError(f"{bad}: Snakemake takes braces for a wildcard; rename it")
     if files:
-        named = {path.stem: str(path) for path in reversed(files)}  # of a.obj and a.ply the first
-        names = paper_order(sorted(named))
-        parts = split(names, settings.tuning, settings.report)
+        named = {path.stem: str(path) for path in files}
+        if twice := [path for path in files if named[path.stem] != str(path)]:
+            raise SignalError(f"{twice[0]} and {named[twice[0].stem]} have the same name; rename or remove one")
+        names = paper_order(sorted(named), tunes=settings.tuning > 0)
+        parts = split(names, settings.tuning, settings.report, "meshes")
         tuning, report = (
             [Entry(name=name, source=name, path=named[name]) for name in part] for part in (parts.tuning, parts.report)
         )
@@ -56,10 +58,16 @@ def propose(settings: Any, folder: Path | None) -> Proposal:
     return Proposal("bundled", sets["tuning"][: asked["tuning"]], sets["report"][: asked["report"]], tuple(notes))
 
 
-def paper_order(names: list[str]) -> list[str]:
-    """The names, the paper's meshes first: the one that tunes, then those that report."""
-    known = [next((name for name in names if part in name.lower()), None) for part in (PAPER_TUNING, *PAPER_REPORT)]
-    first = [name for name in known if name is not None]
+def paper_order(names: list[str], tunes: bool = True) -> list[str]:
+    """The names, the paper's meshes first: the one that tunes, or another than those that report, then those."""
+
+    def known(spellings: tuple[str, ...]) -> list[str]:
+        return [name for name in names if any(part in name.lower() for part in spellings)][:1]
+
+    report = [name for spellings in PAPER_REPORT for name in known(spellings)]
+    others = [name for name in names if name not in report]
+    tuning = (known(PAPER_TUNING) or others[:1]) if tunes else []
+    first = [*tuning, *report]
     return first + [name for name in names if name not in first]
 
 

@@ -30,7 +30,7 @@ class Split(NamedTuple):
     note: str  # why there are fewer than asked, empty when there are not
 
 
-def split(sources: Sequence[str], tuning: int, report: int) -> Split:
+def split(sources: Sequence[str], tuning: int, report: int, what: str = "pictures") -> Split:
     """The first sources tune and the next ones report; too few are shared in the proportion asked for.
 
     No source is in both sets. A set that was asked for gets at least one source.
@@ -40,15 +40,15 @@ def split(sources: Sequence[str], tuning: int, report: int) -> Split:
     needed = min(tuning, 1) + min(report, 1)
     if len(distinct) < needed:
         raise SignalError(
-            f"{len(distinct)} independent pictures for {tuning} tuning and {report} report signals: "
-            f"at least {needed} are needed; add pictures, or use a smaller crop"
+            f"{len(distinct)} independent {what} for {tuning} tuning and {report} report signals: "
+            f"at least {needed} are needed; add {what}{', or use a smaller crop' if what == 'pictures' else ''}"
         )
     if len(distinct) >= asked:
         return Split(distinct[:tuning], distinct[tuning:asked], "")
     share = (2 * len(distinct) * tuning + asked) // (2 * asked)  # rounded to the nearest whole
     share = max(min(tuning, 1), min(share, len(distinct) - min(report, 1)))
     note = (
-        f"{len(distinct)} independent pictures where {asked} were asked for: "
+        f"{len(distinct)} independent {what} where {asked} were asked for: "
         f"{share} of {tuning} tuning, {len(distinct) - share} of {report} report"
     )
     return Split(distinct[:share], distinct[share:], note)

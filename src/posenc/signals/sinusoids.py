@@ -15,20 +15,29 @@ LICENCE = "drawn by this project"
 
 
 def propose(settings: Any, folder: Path | None) -> Proposal:
-    """A wave per radius and angle; `condition` is the angle in degrees, the source the wave itself.
+    """A wave per radius and angle; `condition` is the angle in degrees.
+
+    The source is the wave itself: (a, b) and (-a, -b), as at 0 and 180 degrees, are the same picture.
 
     settings: radii (cycles per unit length) and angles (how many, from 0 to 180 degrees, both included).
     """
     for name, meaning in (("radii", "cycles per unit length"), ("angles", "how many, from 0 to 180 degrees")):
         if getattr(settings, name) is None:
             raise SignalError(f"sinusoids need {name} ({meaning}); give signals.{name}")
+    angles = [180 * index / (settings.angles - 1) for index in range(settings.angles)]
     waves = [
-        Entry(name=f"radius_{radius}_angle_{index:02d}", source=f"radius_{radius}_angle_{index:02d}", path="")
-        | {"condition": f"{180 * index / (settings.angles - 1):g}"}
+        Entry(name=f"radius_{radius}_angle_{index:02d}", source=wave(radius, angle), path="", condition=f"{angle:g}")
         for radius in settings.radii
-        for index in range(settings.angles)
+        for index, angle in enumerate(angles)
     ]
     return Proposal("drawn", [], waves)
+
+
+def wave(radius: int, degrees: float) -> str:
+    """The name of a picture: its frequencies, the first that is not 0 taken positive."""
+    a, b = frequency(radius, degrees)
+    a, b = max((a, b), (-a, -b))
+    return f"wave_{a}_{b}"
 
 
 def frequency(radius: int, degrees: float) -> tuple[int, int]:

@@ -58,7 +58,7 @@ def propose(settings: Any, folder: Path | None) -> Proposal:
     if len(paths) == 1 and settings.tuning:
         tuning, note = head_entries(settings.tuning), "the one local volume reports; drawn heads choose sigma"
         return Proposal("local", tuning, volume_entries(paths), (f"brain_volumes: {note}",))
-    sets = split(list(paths), settings.tuning, settings.report)
+    sets = split(list(paths), settings.tuning, settings.report, "scans")
     tuning, report = (volume_entries({name: paths[name] for name in names}) for names in (sets.tuning, sets.report))
     return Proposal("local", tuning, report, (f"brain_volumes: {sets.note}",) if sets.note else ())
 
@@ -71,7 +71,7 @@ def propose_slices(settings: Any, paths: Mapping[str, Path]) -> Proposal:
         of_tuning, of_report = [name] * settings.tuning, [name] * settings.report
         notes.append(f"brain_slices: all slices, tuning and report, are of one scan, {name}")
     else:
-        sets = split(list(paths), min(settings.tuning, len(paths) // 2), settings.report)
+        sets = split(list(paths), min(settings.tuning, len(paths) // 2), settings.report, "scans")
         of_tuning, of_report = (
             [names[i % len(names)] for i in range(count)] if names else []
             for names, count in ((sets.tuning, settings.tuning), (sets.report, settings.report))

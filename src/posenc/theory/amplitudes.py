@@ -77,11 +77,6 @@ def optimised_amplitudes(
     return found.abs() / found.norm(), errors
 
 
-def equal_time(width: int, count: int, *, reference_width: int, reference_count: int, reference_time: float) -> float:
-    """The training time at which a smaller problem is about as far as the reference: eigenvalues grow with both."""
-    return reference_time * (reference_width * reference_count) / (width * count)
-
-
 def best_exponent(exponents: Sequence[float], errors: Sequence[float]) -> float:
     """The exponent with the smallest error."""
     if any(math.isnan(error) for error in errors):

@@ -78,6 +78,7 @@ def published_construction(
 ) -> tuple[Tensor, Tensor]:
     """The dashed "theory" curves of Figures 3 and 12 as the authors' notebook makes them; they are no predictions.
 
+    But for `none`: the notebook leaves that encoding's test points uncentred, which is a mistake, and we do not.
     At each logged step i the solver starts from what the *trained network* gives at that step, not at step 0, and goes
     on for rate * i; its loss being a mean, the kernel is divided by the number n of training points, so it goes on for
     1 / n of that time. So the curve is the observed one, moved a little.

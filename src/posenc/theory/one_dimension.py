@@ -1,7 +1,7 @@
 """Theory studies on a line (Tancik et al. 2020, Figures 2, 3, 5, 7 and 12): what their jobs call."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -279,7 +279,8 @@ def best_amplitudes(inputs: Inputs) -> Found:
     """Figure 5: amplitudes that minimise the predicted error at the experiment's own size, depth, width and time.
 
     They are fitted to random functions of a stream that no experiment draws from. Rows: predicted errors of power laws
-    and of the optimised amplitudes, and the best exponent. Arrays: `amplitudes/alpha=...` and spectra of kernels.
+    and of the optimised amplitudes; the best exponent for each of `groups` parts of the functions, which are its
+    sources, since it hangs on the draw. Arrays: `amplitudes/alpha=...` and spectra of kernels.
     """
     ((experiment, plans),) = inputs.plans.items()
     asked = inputs.parameters
@@ -301,10 +302,7 @@ def best_amplitudes(inputs: Inputs) -> Found:
             ensemble, count, **setting, time=time, steps=asked["steps"], rate=asked["learning_rate"], seed=asked["seed"]
         )
         powers = [float(p) for p in asked["exponents"]]
-        predicted = [
-            float(predicted_test_error(power_law_amplitudes(p, frequencies), ensemble, **setting, time=time))
-            for p in powers
-        ]
+        predicted = predicted_of_powers(powers, ensemble, frequencies, **setting, time=time)
         own = float(predicted_test_error(amplitudes, ensemble, **setting, time=time))
         common = {"condition": condition, "alpha": alpha}
         found.rows.extend(
@@ -313,11 +311,9 @@ def best_amplitudes(inputs: Inputs) -> Found:
                 for p, error in zip(powers, predicted, strict=True)
             ]
         )
-        best = best_exponent(powers, predicted)
         found.rows.extend(
             [
                 {**common, "metric": "predicted_mse", "encoding": "optimised", "value": own},
-                {**common, "metric": "best_exponent", "encoding": "power_law", "value": best},
                 {
                     **common,
                     "metric": "log10_over_best",
@@ -326,6 +322,13 @@ def best_amplitudes(inputs: Inputs) -> Found:
                 },
             ]
         )
+        for group, functions in enumerate(values.chunk(asked["groups"])):
+            errors_of_group = predicted_of_powers(powers, Ensemble.of(functions), frequencies, **setting, time=time)
+            best = best_exponent(powers, errors_of_group)
+            own_source = {"signal": f"functions_{group}", "source": f"functions_{group}"}
+            found.rows.append(
+                {**common, **own_source, "metric": "best_exponent", "encoding": "power_law", "value": best}
+            )
         found.arrays[f"amplitudes/{condition}"] = amplitudes.numpy()
         found.arrays[f"errors/{condition}"] = np.array(errors)
         for name, chosen in (("optimised", amplitudes), ("inf", power_law_amplitudes(math.inf, frequencies))):
@@ -333,6 +336,17 @@ def best_amplitudes(inputs: Inputs) -> Found:
             row = composed_row(chosen, frequencies, offsets, **setting)
             found.arrays[f"spectrum/{name}/{condition}"] = circulant_spectrum(row).numpy()
     return found
+
+
+def predicted_of_powers(
+    powers: Sequence[float], ensemble: Ensemble, frequencies: Tensor, *, depth: int, width: int, time: float
+) -> list[float]:
+    """Predicted test errors behind power laws, an exponent each."""
+    setting = {"depth": depth, "width": width}
+    return [
+        float(predicted_test_error(power_law_amplitudes(p, frequencies), ensemble, **setting, time=time))
+        for p in powers
+    ]
 
 
 def validation_functions(count: int, alpha: float, points: int) -> np.ndarray:

@@ -42,7 +42,7 @@ class Found:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-# What a row of a study has where it says nothing else: it is exact, so it is final, chosen and of one source.
+# What a row of a study has where it says nothing else: it is exact and of one source. Every row is final and chosen.
 DEFAULTS = {
     "signal": "exact", "set": "report", "source": "exact", "item": None, "replicate": None, "condition": None,
     "split": "all", "step": 0, "status": "ok", "seed": 0, "final": True, "chosen": True,

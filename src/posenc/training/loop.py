@@ -60,7 +60,7 @@ def train(
 
     values_at: the networks' values at the places of a step; loss: of these values. Networks of a stack do not influence
     each other: their losses are added, and the optimizers work entry by entry. A loss that is not a number stays in its
-    own network. Nothing here waits for the device.
+    own network. Nothing here waits for the device, but for what a problem draws at each update.
     """
     for step in steps:
         optimizer.zero_grad()

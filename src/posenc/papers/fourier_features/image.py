@@ -63,6 +63,7 @@ def table_3(material: Material) -> Table:
     sigmas = ", ".join(
         f"{label} ({', '.join(f'{name} {sigma}' for name, sigma in chosen.items() if sigma is not None)})"
         for label, chosen in published["sigma"].items()
+        if isinstance(chosen, dict)
     )
     notes = [
         "PSNR in dB over the offset quarter of the pixels; mean and std (divisor n) over the n report "

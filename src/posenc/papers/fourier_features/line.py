@@ -299,18 +299,12 @@ def spare_colours(count: int) -> list[str]:
 def final_errors(records: pd.DataFrame) -> pd.DataFrame:
     """Final mean squared errors of report signals, without fits that diverged."""
     wanted = (records["metric"] == "mse") & records["final"] & (records["set"] == "report")
-    return records[wanted & ~is_of_diverged_member(records)]
-
-
-def is_of_diverged_member(records: pd.DataFrame) -> pd.Series:
-    """As `is_of_diverged_fit`, where a combination has several members."""
-    label = records["combination"].astype(str) + "/" + records["member"].astype(str)
-    return is_of_diverged_fit(records.assign(combination=label))
+    return records[wanted & ~is_of_diverged_fit(records)]
 
 
 def diverged_note(records: pd.DataFrame) -> list[str]:
     """How many fits diverged, where some did."""
-    lost = records[is_of_diverged_member(records)].drop_duplicates(["combination", "member", "signal"])
+    lost = records[is_of_diverged_fit(records)].drop_duplicates(["combination", "member", "signal"])
     return [f"{len(lost)} fits diverged and are left out."] if len(lost) else []
 
 

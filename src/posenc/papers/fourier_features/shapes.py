@@ -50,7 +50,7 @@ def table_4(material: Material) -> Table:
                 if statistic in frame:
                     columns[heading, title, statistic] = frame[statistic].reindex(rows)
                     formats[heading, title, statistic] = spec
-    sigmas = ", ".join(f"{name} {sigma}" for name, sigma in published["sigma"].items() if sigma is not None)
+    sigmas = ", ".join(f"{name} {sigma}" for name, sigma in published["sigma"].items() if isinstance(sigma, int))
     notes = [
         "IoU: points that are inside both over points that are inside either; mean and std (divisor n) over the n"
         " report meshes, seeds averaged first.",

@@ -84,8 +84,8 @@ def table_1(material: Material) -> Table:
         assert committed is not None
         add(material.reference_title([task.experiment for task in referenced]), task, task_scores(committed, task))
     notes = [
-        "PSNR in dB; 3D shape: IoU of points near the surface. 2D image: offset quarter of the pixels. NeRF: the scene"
-        " rotated against the encodings' axes, views that were not trained on.",
+        "PSNR in dB; 3D shape: IoU of points near the surface. 2D image: offset quarter of the pixels. NeRF: positional"
+        " encoding with rotated frequencies; views that were not trained on.",
         "Columns bear the paper's names of its data; the caption says which signals this run had in their place.",
         f"published: {published['source']}.",
         *(note for task in TASKS for note in divergence_notes(material.records(task.experiment), task.experiment)),
@@ -119,8 +119,8 @@ class Panel:
 
 
 def middle_slice(volume: np.ndarray) -> np.ndarray:
-    """The slice across the middle of the first axis, (size, size, 3)."""
-    return np.repeat(volume[len(volume) // 2].astype(np.float32), 3, axis=-1)
+    """The slice across the middle of the first axis, its last axis upwards, (size, size, 3)."""
+    return np.repeat(np.rot90(volume[len(volume) // 2]).astype(np.float32), 3, axis=-1)
 
 
 def first_view(arrays: Arrays) -> np.ndarray:
