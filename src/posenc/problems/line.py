@@ -38,8 +38,8 @@ class LineRegression(nn.Module):
         self, arrays: Mapping[str, Tensor], *, factor: Count = 2, bins: str = "", keeps_path: bool = False
     ) -> None:
         super().__init__()
-        self.targets = arrays["values"].float()
-        count = self.targets.shape[1]
+        self.functions = arrays["values"].float()
+        count = self.functions.shape[1]
         if count % factor:
             raise ValueError(f"line: factor {factor} does not divide the {count} points")
         self.bins = [int(word) for word in bins.split()]
@@ -50,23 +50,27 @@ class LineRegression(nn.Module):
         places = half_open(count)
         self.everywhere = Grid((places,))
         self.observed = Grid((places[::factor],))
-        self.is_train = torch.arange(count, device=self.targets.device) % factor == 0
+        self.is_train = torch.arange(count, device=self.functions.device) % factor == 0
         self.keeps_path = keeps_path
         self.path: list[Tensor] = []
 
     def inputs(self, step: int) -> Grid:
         return self.observed
 
+    def targets(self) -> Tensor:
+        """The observed values `(signals, n, 1)`."""
+        return self.functions[:, self.is_train, None]
+
     def loss(self, values: Tensor, step: int) -> Tensor:
         """Half the sum of squares of each signal, `(signals,)`."""
-        return 0.5 * (values[..., 0] - self.targets[:, self.is_train]).square().sum(dim=1)
+        return 0.5 * (values[..., 0] - self.functions[:, self.is_train]).square().sum(dim=1)
 
     def scores(self, predict: Predict, last: bool) -> Iterator[Score]:
         """Mean squared errors and the training residual's magnitudes; at the end the PSNR."""
         values = predict(self.everywhere)[..., 0]
         if self.keeps_path:
             self.path.append(values)
-        residuals = values.double() - self.targets.double()
+        residuals = values.double() - self.functions.double()
         train = residuals[:, self.is_train]
         yield Score("mse", "train", train.square().mean(dim=1))
         if not self.is_train.all():
@@ -75,7 +79,7 @@ class LineRegression(nn.Module):
         for frequency in self.bins:
             yield Score("residual", "train", magnitudes[:, frequency], item=f"bin {frequency}")
         if last:
-            yield Score("psnr", "all", psnr(values, self.targets))
+            yield Score("psnr", "all", psnr(values, self.functions))
 
     def shown(self, predict: Predict) -> dict[str, Tensor]:
         """Values everywhere `(signals, N)` in float32; `path` `(signals, scored steps, N)`."""
@@ -84,7 +88,7 @@ class LineRegression(nn.Module):
 
     def get_extra_state(self) -> Tensor:
         """The path so far, for a fit that is killed and goes on: `(scored steps, signals, N)`."""
-        return torch.stack(self.path) if self.path else self.targets.new_empty(0, *self.targets.shape)
+        return torch.stack(self.path) if self.path else self.functions.new_empty(0, *self.functions.shape)
 
     def set_extra_state(self, state: Tensor) -> None:
-        self.path = list(state.to(self.targets.device))
+        self.path = list(state.to(self.functions.device))
