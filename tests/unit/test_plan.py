@@ -450,7 +450,7 @@ def test_a_folder_is_used_wherever_it_is_named(folder: Path) -> None:
     assert plan_of("smoke").source.origin == "bundled"
 
 
-@pytest.mark.parametrize("kind", ["volumes", "meshes", "nerf"])
+@pytest.mark.parametrize("kind", ["volumes", "meshes", "nerf", "clips"])
 def test_a_folder_with_other_kinds_of_data_alone_leaves_pictures_bundled(kind: str, tmp_path: Path) -> None:
     (tmp_path / kind).mkdir()
     (tmp_path / kind / "preview.png").touch()  # no picture to learn
