@@ -223,6 +223,7 @@ def test_the_loss_is_half_the_sum_of_squares() -> None:
     values = torch.randn(2, 3, 1, generator=generator(1))
     expected = [0.5 * ((values[i, :, 0] - line.functions[i, ::8]) ** 2).sum().item() for i in range(2)]
     assert line.loss(values, 1).tolist() == pytest.approx(expected)
+    assert torch.equal(line.targets(), line.functions[:, ::8, None])
 
 
 def test_scores_are_mean_squares_by_split_and_fourier_magnitudes_of_the_training_residual() -> None:
