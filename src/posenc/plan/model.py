@@ -84,6 +84,7 @@ class Signals(Model):
     band_limited: bool | None = Field(
         None, description="of `functions`: whether frequencies from a quarter of the points on are left out"
     )
+    per_picture: Count | None = Field(None, description="of `rows`: how many rows are of the same picture")
     scaled: Literal["each", "jointly"] | None = Field(
         None, description="of `functions`: stretched to [-0.5, 0.5] each, or all of an alpha together"
     )
@@ -261,6 +262,13 @@ class Experiment(Model):
         batch, pool = chosen_problem(self)[1].get("batch"), self.signals.pool
         if batch and pool and batch > pool:
             raise ValueError(f"problem: a batch of {batch} points must be at most signals.pool = {pool}")
+        return self
+
+    @model_validator(mode="after")
+    def enough_samples(self) -> "Experiment":
+        stride, size = chosen_problem(self)[1].get("stride"), self.signals.size
+        if stride and stride >= size:
+            raise ValueError(f"problem: a stride of {stride} must be below signals.size = {size}")
         return self
 
     @model_validator(mode="after")
