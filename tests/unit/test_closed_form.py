@@ -96,7 +96,7 @@ def test_features_per_axis_stand_side_by_side_and_depend_on_their_axis_alone() -
         Positional(1, sigma=3.0, features=6),
     )
     encoding, points = PerAxis([first, second]), torch.rand(9, 2)
-    assert (encoding.in_dim, encoding.out_dim, encoding.widths) == (2, 10, [4, 6])
+    assert (encoding.in_dim, encoding.out_dim) == (2, 10)
     assert torch.equal(encoding(points), torch.cat([first(points[:, :1]), second(points[:, 1:])], dim=1))
     assert [columns.tolist() for columns in encoding.axis_columns()] == [[0, 1, 2, 3], [4, 5, 6, 7, 8, 9]]
     frequencies = encoding.frequencies()
@@ -105,16 +105,16 @@ def test_features_per_axis_stand_side_by_side_and_depend_on_their_axis_alone() -
     assert not frequencies[:2, 1:].any() and not frequencies[2:, :1].any()
     assert encoding.bandwidth() == first.bandwidth()
     assert PerAxis([first, NoEncoding(1)]).frequencies() is None
-    with pytest.raises(ValueError, match="one coordinate"):
+    with pytest.raises(ValueError, match="one dimension"):
         PerAxis([Positional(2, sigma=1.0, features=4)])
 
 
 def test_a_network_that_takes_the_axes_apart_has_one_encoding_for_each_with_one_draw() -> None:
     encoding = encoding_of(spec_of(network=KRONECKER), 0, 3, torch.Generator().manual_seed(3), None)
     assert isinstance(encoding, PerAxis)
-    assert encoding.widths == [12, 12, 12]
-    along = Gaussian(1, sigma=2.0, features=12, generator=torch.Generator().manual_seed(3))
-    assert all(torch.equal(encoding.of_axis(axis).B, along.B) for axis in range(3))  # type: ignore[arg-type]
+    assert [along.out_dim for along in encoding.encodings] == [12, 12, 12]
+    alone = Gaussian(1, sigma=2.0, features=12, generator=torch.Generator().manual_seed(3))
+    assert all(torch.equal(along.B, alone.B) for along in encoding.encodings)  # type: ignore[arg-type]
     together = encoding_of(spec_of(), 0, 3, torch.Generator().manual_seed(3), None)
     assert isinstance(together, Gaussian) and together.B.shape == (6, 3)
 
@@ -126,7 +126,7 @@ def test_it_is_given_the_axes_of_a_grid_and_points_as_a_blend(dimensions: int) -
     by_axis = loop.encode(encoding, grid, CPU)
     assert isinstance(by_axis, list) and len(by_axis) == dimensions
     for axis, (values, columns) in enumerate(by_axis):
-        assert torch.equal(values, encoding.of_axis(axis)(grid.axes[axis][:, None]))
+        assert torch.equal(values, encoding.encodings[axis](grid.axes[axis][:, None]))
         assert torch.equal(columns, encoding.axis_columns()[axis])
     blended = loop.encode(encoding, grid.points(), CPU, 5)
     assert isinstance(blended, Blend)
@@ -429,7 +429,7 @@ def test_kept_weights_show_what_the_fit_showed(kind: str, signals: dict[str, str
 
 
 def test_a_blended_fit_learns_a_smooth_surface() -> None:
-    network = KRONECKER | {"depth": 2, "grid": 9}
+    network = KRONECKER | {"depth": 2, "width": 32, "grid": 9}
     x, y = torch.arange(6) / 6, torch.arange(5)[:, None] / 5
     surface = 0.5 + 0.5 * (2 * torch.pi * x).sin() * (2 * torch.pi * y).cos()
     spec = spec_of(network=network, problem=SURFACE | {"scattered": True}, training={"steps": 300})

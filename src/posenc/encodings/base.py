@@ -45,11 +45,17 @@ class Encoding(nn.Module):
         return None if frequencies is None else float(frequencies.double().square().mean().sqrt())
 
     def closed_rank(self, samples: int) -> float | None:
-        """Stable rank of so many equispaced points of one axis, of infinitely many features; None without a formula."""
+        """Stable rank of the infinitely many features of `samples` equispaced points on one axis, if it has a formula.
+
+        Stable rank is the sum of the squared singular values over the largest (Zheng et al. 2021).
+        """
         return None
 
     def closed_similarity(self, displacements: Tensor) -> Tensor | None:
-        """D of displacements along one axis, D(0) = 1, of infinitely many features; None without a formula."""
+        """Similarity D of infinitely many features at displacements along one axis, elementwise, if it has a formula.
+
+        D is the inner product of the features of two points, and D(0) = 1 (Zheng et al. 2021).
+        """
         return None
 
 

@@ -1,4 +1,4 @@
-"""One encoding of one coordinate for each axis."""
+"""An encoding for each axis of a domain."""
 
 from collections.abc import Sequence
 
@@ -9,41 +9,36 @@ from posenc.encodings.base import Encoding
 
 
 class PerAxis(Encoding):
-    """[gamma_1(v_1), ..., gamma_d(v_d)]: encodings of one coordinate each, their features side by side, axis by axis.
+    """One encoding of one coordinate per axis, their features side by side, axis by axis.
 
-    No encoding of the config: it is what a network with an encoding for each axis is given.
+    For networks that take each axis by itself, as those of Kronecker codes do. Bandwidth and closed forms are of one
+    axis: the first encoding's. It has no name, for an experiment names the encoding of an axis.
     """
 
+    encodings: Sequence[Encoding]
+
     def __init__(self, encodings: Sequence[Encoding]) -> None:
-        if any(encoding.in_dim != 1 for encoding in encodings):
-            raise ValueError("an encoding for each axis takes one coordinate")
+        if not encodings or any(encoding.in_dim != 1 for encoding in encodings):
+            raise ValueError("PerAxis: give an encoding of one dimension for each axis")
         super().__init__(len(encodings), sum(encoding.out_dim for encoding in encodings))
-        self.widths = [encoding.out_dim for encoding in encodings]  # features of each axis
-        self.encodings = nn.ModuleList(encodings)
-
-    def of_axis(self, axis: int) -> Encoding:
-        encoding = self.encodings[axis]
-        assert isinstance(encoding, Encoding)
-        return encoding
-
-    def axis_columns(self) -> list[Tensor]:
-        return list(torch.arange(self.out_dim).split(self.widths))
-
-    def frequencies(self) -> Tensor | None:
-        """Block-diagonal `(m, d)`: a frequency of one axis is zero along the others."""
-        found = [self.of_axis(axis).frequencies() for axis in range(self.in_dim)]
-        known = [frequencies for frequencies in found if frequencies is not None]
-        return torch.block_diag(*known) if len(known) == len(found) else None
-
-    def bandwidth(self) -> float | None:
-        """That of one axis: the zeros of the blocks say nothing of it."""
-        return self.of_axis(0).bandwidth()
-
-    def closed_rank(self, samples: int) -> float | None:
-        return self.of_axis(0).closed_rank(samples)
-
-    def closed_similarity(self, displacements: Tensor) -> Tensor | None:
-        return self.of_axis(0).closed_similarity(displacements)
+        self.encodings = nn.ModuleList(encodings)  # type: ignore[assignment]
 
     def forward(self, coordinates: Tensor) -> Tensor:
-        return torch.cat([self.encodings[k](coordinates[..., k : k + 1]) for k in range(self.in_dim)], dim=-1)
+        axes = coordinates.split(1, dim=-1)
+        return torch.cat([encoding(axis) for encoding, axis in zip(self.encodings, axes, strict=True)], dim=-1)
+
+    def axis_columns(self) -> list[Tensor]:
+        return list(torch.arange(self.out_dim).split([encoding.out_dim for encoding in self.encodings]))
+
+    def frequencies(self) -> Tensor | None:
+        blocks = [encoding.frequencies() for encoding in self.encodings]
+        return None if any(block is None for block in blocks) else torch.block_diag(*blocks)
+
+    def bandwidth(self) -> float | None:
+        return self.encodings[0].bandwidth()
+
+    def closed_rank(self, samples: int) -> float | None:
+        return self.encodings[0].closed_rank(samples)
+
+    def closed_similarity(self, displacements: Tensor) -> Tensor | None:
+        return self.encodings[0].closed_similarity(displacements)

@@ -21,11 +21,11 @@ def blend(encoding: PerAxis, points: Tensor, grid: int) -> Blend:
 
     and are divided by their sum; those of a corner are multiplied over the axes. In float64, kept as float32.
     """
-    counts = [grid or width for width in encoding.widths]
+    counts = [grid or along.out_dim for along in encoding.encodings]
     if min(counts) < 2:
         raise ValueError(f"a virtual grid of {min(counts)} points has no cells; raise grid or features to 2 or more")
     axes = [grid_features(encoding, axis, count, points.device) for axis, count in enumerate(counts)]
-    along = [neighbours(encoding.of_axis(axis), points[:, axis], count) for axis, count in enumerate(counts)]
+    along = [neighbours(encoding.encodings[axis], points[:, axis], count) for axis, count in enumerate(counts)]
     strides = [1, *itertools.accumulate(counts[:-1], int.__mul__)]  # last axis slowest
     corners = torch.zeros(len(points), 1, dtype=torch.int64, device=points.device)
     weights = torch.ones(len(points), 1, dtype=torch.float64, device=points.device)
@@ -39,7 +39,7 @@ def blend(encoding: PerAxis, points: Tensor, grid: int) -> Blend:
 def grid_features(encoding: PerAxis, axis: int, count: int, device: torch.device) -> AxisFeatures:
     """Features of `count` equispaced coordinates of an axis, from 0 to 1."""
     coordinates = torch.linspace(0, 1, count, dtype=torch.float64).float().to(device)
-    return AxisFeatures(encoding.of_axis(axis)(coordinates[:, None]), encoding.axis_columns()[axis].to(device))
+    return AxisFeatures(encoding.encodings[axis](coordinates[:, None]), encoding.axis_columns()[axis].to(device))
 
 
 def neighbours(encoding: Encoding, coordinates: Tensor, count: int) -> tuple[Tensor, Tensor]:

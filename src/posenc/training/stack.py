@@ -199,7 +199,7 @@ def network_of(
     """The networks of a combination, so many side by side."""
     about = {"output": problem.output, "stack": stack, "generator": generator}
     if isinstance(encoding, PerAxis):
-        about["axis_widths"] = encoding.widths
+        about["axis_widths"] = [along.out_dim for along in encoding.encodings]
     network: nn.Module = build(combination["network"], encoding.out_dim, problem.channels, **about)
     return network
 
