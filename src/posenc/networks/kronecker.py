@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +66,8 @@ class Kronecker(nn.Module):
             hidden = along_axes(features, self.first)
         for weight, bias in zip(self.weights, self.biases, strict=True):
             hidden = torch.baddbmm(bias, weight, torch.relu_(hidden))  # channels first: as the first layer gives them
-        return self.output(hidden.float().transpose(1, 2))
+        # In one piece: what a loss does with it would take longer in strides.
+        return self.output(hidden.float().transpose(1, 2).contiguous())
 
     @torch.no_grad()
     def solve(self, features: Features | Blend, targets: Tensor) -> None:
@@ -109,5 +111,25 @@ def along_axes(axes: Sequence[AxisFeatures], weight: Tensor) -> Tensor:
 def blended(values: Tensor, blend: Blend) -> Tensor:
     """Values `(stack, channels, grid points)` as the points of a blend have them: `(stack, channels, n)`."""
     table = values.float().flatten(0, 1).T.contiguous()
-    summed = nn.functional.embedding_bag(blend.corners, table, per_sample_weights=blend.weights, mode="sum")
+    summed: Tensor = WeightedSums.apply(table, blend)
     return summed.T.unflatten(0, values.shape[:2])
+
+
+class WeightedSums(torch.autograd.Function):
+    """Rows `(n, channels)` that are sums of weighted rows of a table `(grid points, channels)`.
+
+    The gradient is such a sum, too, from the grid's side; torch's own adds row after row, which takes twenty times as
+    long. Weights have none: what they come from is fixed.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, blend: Blend) -> Tensor:
+        ctx.blend = blend
+        return nn.functional.embedding_bag(blend.corners, table, per_sample_weights=blend.weights, mode="sum")
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        blend = ctx.blend
+        points, weights, starts = blend.from_the_grid
+        summed = nn.functional.embedding_bag(points, gradient, starts, per_sample_weights=weights, mode="sum")
+        return summed, None
