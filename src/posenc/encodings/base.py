@@ -44,6 +44,20 @@ class Encoding(nn.Module):
         frequencies = self.frequencies()
         return None if frequencies is None else float(frequencies.double().square().mean().sqrt())
 
+    def closed_rank(self, samples: int) -> float | None:
+        """Stable rank of the infinitely many features of `samples` equispaced points on one axis, if it has a formula.
+
+        Stable rank is the sum of the squared singular values over the largest (Zheng et al. 2021).
+        """
+        return None
+
+    def closed_similarity(self, displacements: Tensor) -> Tensor | None:
+        """Similarity D of infinitely many features at displacements along one axis, elementwise, if it has a formula.
+
+        D is the inner product of the features of two points, and D(0) = 1 (Zheng et al. 2021).
+        """
+        return None
+
 
 class FourierEncoding(Encoding):
     """gamma(v) = [sin(2 pi B v), cos(2 pi B v)], all sines first (Tancik et al. 2020, eq. 5, a_j = 1).
