@@ -16,7 +16,7 @@ from posenc.theory.stable_rank import kronecker_rank, rank_of_product, stable_ra
 from posenc.training.fit import read_theory
 from posenc.training.stack import build, draws, encoding_of, problem_of
 
-# Displacements at which similarities are looked at, from half the domain on one side of the middle to half on the other.
+# Displacements at which similarities are looked at, from half the domain before the middle to half behind it.
 DISPLACEMENTS = (1 << 14) + 1
 
 

@@ -96,6 +96,11 @@ class Progress:
         """Members and names of the finished signals."""
         return {(row["member"], row["signal"]) for row in self.fitted.values}
 
+    def under_way(self, member: int) -> int:
+        """How many signals of a member the saved state is of; 0 where there is none of it."""
+        saved = self.running.facts["running"] if self.running else {"member": None}
+        return len(saved["names"]) if saved["member"] == member else 0
+
     def finish(self, fitted: Fitted) -> None:
         self.fitted.add(fitted)
 

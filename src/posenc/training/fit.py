@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def fit_combination(
     device: str = "auto",
     checkpoint: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
+    slots: int = 1,
 ) -> None:
     """Fit every signal of every member of a combination and write `values`, `arrays`, `weights` and `provenance`.
 
@@ -40,7 +42,7 @@ def fit_combination(
     of the `problem` for themselves), `network` and `problem` (each `use`: module:class, and
     its parameters), `training`, `seed` and `sets`, the signal sets to fit. signals: paths of `values` (.npz), `rows`
     (.json) and maybe `theory` (.npz). `arrays` keeps what the problem shows of the report signals. checkpoint: `path`,
-    `code` (digest) and `seconds` between two savings. facts go to the provenance as they are.
+    `code` (digest) and `seconds` between two savings. facts go to the provenance as they are. slots: fits that share the GPU.
     """
     started = time.monotonic()
     keep_freed_memory()
@@ -73,8 +75,11 @@ def fit_combination(
         encoding = encoding_of(combination, member, problem.dimensions, draws(combination), theory)
         left = [index for index in wanted if (member, rows[index]["name"]) not in progress.done]
         most = 1 if is_trained(encoding) else side_by_side
-        if stacks and left and not is_trained(encoding):
-            most = signals_that_fit(combination, member, of(left[:1]), precision, theory)
+        if stacks and len(left) > 1 and not is_trained(encoding):
+            # A state that was saved can be gone on from in a stack of its size alone.
+            most = progress.under_way(member) or signals_that_fit(
+                combination, member, of(left[:1]), precision, theory, slots
+            )
         at_once = max(at_once, fit_in_stacks(left, most, functools.partial(fit, member)))
         members.append((encoding, {"bandwidth": encoding.bandwidth(), "out_dim": encoding.out_dim}))
 
@@ -152,15 +157,20 @@ def signals_that_fit(
     arrays: Mapping[str, torch.Tensor],
     precision: str,
     theory: Mapping[str, torch.Tensor] | None,
+    slots: int,
 ) -> int:
-    """How many signals may be stacked in nine tenths of the free memory of a CUDA device: one update of one tells."""
+    """How many signals may be stacked in nine tenths of a slot's share of the free memory of a CUDA device.
+
+    One update of one signal tells. Where not even that fits, it is one: its fit then says so.
+    """
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     brief = {**combination, "training": {**combination["training"], "steps": 1}}
-    fit_stack(brief, member, arrays, [{"name": "trial", "set": ""}], precision, Progress(), theory)
+    with suppress(torch.OutOfMemoryError):
+        fit_stack(brief, member, arrays, [{"name": "trial", "set": ""}], precision, Progress(), theory)
     one = torch.cuda.max_memory_allocated() - before
     torch.cuda.empty_cache()
-    return max(1, int(0.9 * torch.cuda.mem_get_info()[0] / one))
+    return max(1, int(0.9 / slots * torch.cuda.mem_get_info()[0] / one))
 
 
 def digest_of(signals: Mapping[str, str]) -> dict[str, str]:

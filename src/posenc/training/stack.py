@@ -65,7 +65,7 @@ def fit_stack(
         if schedule.is_logged(step):
             last = step == schedule.steps
             records.add("loss", "train", step, losses)
-            for score in problem.scores(remembered(ask) if last else ask, last):
+            for score in problem.scores(final if last else ask, last):
                 records.add(score.metric, score.split, step, score.values, score.item, score.set)
             if (drift := encoding.drift()) is not None:
                 records.add("drift", "encoding", step, drift.expand(len(rows)))
@@ -75,7 +75,7 @@ def fit_stack(
             records.report(step, schedule.steps)
         progress.offer(model, optimizer, records, step)
 
-    shown |= problem.shown(ask)
+    shown |= problem.shown(final)
     return Fitted(
         records.values,
         {
