@@ -98,8 +98,9 @@ class Progress:
 
     def under_way(self, member: int) -> int:
         """How many signals of a member the saved state is of; 0 where there is none of it."""
-        saved = self.running.facts["running"] if self.running else {"member": None}
-        return len(saved["names"]) if saved["member"] == member else 0
+        if self.running is None or self.running.facts["running"]["member"] != member:
+            return 0
+        return len(self.running.facts["running"]["names"])
 
     def finish(self, fitted: Fitted) -> None:
         self.fitted.add(fitted)

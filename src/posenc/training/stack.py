@@ -61,6 +61,7 @@ def fit_stack(
     else:
         values_at = network_at(problem, encoding, network, precision, device)
         updates = train(values_at, problem.loss, optimizer, schedule, steps, precision, device)
+    final = remembered(ask)  # what is scored at the end is shown, too
     for step, losses in updates:
         if schedule.is_logged(step):
             last = step == schedule.steps
