@@ -50,6 +50,7 @@ def metrics(encoding: Encoding, places: Grid | torch.Tensor) -> dict[str, Any]:
     `stable_rank`, `distance` (unit length, along the diagonal of the domain): computed from the encoding itself;
     `stable_rank_closed`, `distance_closed`: by formula, for infinitely many features. None where there is none;
     `metrics_note` says why for the first two. An encoding for each axis stands for the Kronecker product of them.
+    `dimensions`: how many axes the domain has.
     """
     displacements = torch.linspace(-0.5, 0.5, DISPLACEMENTS, dtype=torch.float64)
     notes = []
@@ -67,6 +68,7 @@ def metrics(encoding: Encoding, places: Grid | torch.Tensor) -> dict[str, Any]:
     if width is None:
         notes.append("distance: similarity does not fall to 0.1 within the domain")
     return {
+        "dimensions": encoding.in_dim,
         "stable_rank": rank,
         "distance": width,
         "stable_rank_closed": closed_rank(axes, places),

@@ -81,6 +81,11 @@ class Material:
             raise KeyError(f"no records of experiment {experiment!r}; the artefact names: {named}")
         return self._records[experiment]
 
+    @property
+    def experiments(self) -> list[str]:
+        """The experiments and theory studies that the artefact names, in its order."""
+        return list(self._records)
+
     def reference(self, experiment: str) -> pd.DataFrame | None:
         """The committed records of this experiment at paper scale, or None."""
         return self._reference.get(experiment)
