@@ -36,9 +36,10 @@ from posenc.theory.study import Found, Inputs
 KNOWN = (Gaussian, Impulse, Rectangle, ShiftedGaussian, Sinc, Sine, SineSquared, SquareWave, Triangle)
 EVEN_STEPS = 1 << 14  # at least so many displacements around the circle
 # Uneven displacements: steps of 4 %, between which straight lines err by less than 0.1 % of a half-width.
-_AWAY = torch.logspace(-5, math.log10(0.5), 300, dtype=torch.float64)
+NARROWEST = 1e-5
+_AWAY = torch.logspace(math.log10(NARROWEST), math.log10(0.5), 300, dtype=torch.float64)
 AROUND = torch.cat([-_AWAY.flip(0), torch.zeros(1, dtype=torch.float64), _AWAY])
-SHOWN_EVERY = 8  # of the even displacements, in curves
+SHOWN_EVERY = 16  # of the even displacements, in curves
 CLEAR_OF_KNEE = 1.8  # times the plateau: with as many points the minimum in the formula has no bearing
 TRADE_OFF = math.sqrt(math.log(10) / math.pi)  # stable rank times half-width of a Gaussian D: 0.856
 
@@ -132,7 +133,9 @@ def width(encoding: Encoding) -> float | None:
 
 
 def closed_width(encoding: Encoding) -> float | None:
-    return half_width(AROUND, closed(encoding, AROUND))
+    """As `width`, by the closed form; 0 where no width can be told from it."""
+    found = half_width(AROUND, closed(encoding, AROUND))
+    return 0.0 if found is not None and found < NARROWEST else found
 
 
 def formula_rank(encoding: Encoding, samples: int) -> float:

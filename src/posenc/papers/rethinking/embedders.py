@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
 from posenc.papers.material import Column, Figure, Material, Table
 from posenc.reporting import style
 
 TRADE_OFF = math.sqrt(math.log(10) / math.pi)  # stable rank times half-width of a Gaussian D on a line: 0.856
-NAMES = {"gaussian": "random Fourier", "square_wave": "square wave ±1", "impulse": "impulse"}
+NAMES = {"gaussian": "random Fourier", "shifted_gaussian": "shifted Gaussian", "square_wave": "square wave ±1"}
 OURS = {"sinc", "sine_squared"}  # not in either paper
 PLATEAUS = "rank_plateaus"
 SIDE_BY_SIDE, PRODUCT = "codes of the axes side by side", "Kronecker product of the axes' codes"
@@ -83,7 +84,8 @@ def curves(material: Material, study: str, group: str, ordered: bool) -> Figure:
         shown = published.merge(embedders[["encoding", "sigma", "label"]], on=["encoding", "sigma"])
         for row in shown[shown["offset"].isna() & shown["value"].notna()].to_dict("records"):
             left.plot(row["samples"], row["value"], "x", color=colours[row["label"]], markersize=5)
-        left.set(title="(a) stable rank", xlabel="points N", ylim=(0, 1.08 * ranks_of(plotted).max()))
+        highest = plotted.loc[plotted["panel"] == "rank", ["value", "formula"]].max(axis=None)
+        left.set(title="(a) stable rank", xlabel="points N", ylim=(0, 1.08 * highest))
         right.set(title="(b) similarity D", xlabel="displacement (unit length)", xlim=(-0.5, 0.5))
         handles = [Line2D([], [], color=colours[label], label=label) for label in embedders["label"]]
         handles.append(Line2D([], [], color="0.3", linestyle="--", linewidth=0.7, label="formula"))
@@ -95,10 +97,6 @@ def curves(material: Material, study: str, group: str, ordered: bool) -> Figure:
         *material.published[group].get("notes", []),
     ]
     return Figure(figure, plotted, notes)
-
-
-def ranks_of(plotted: pd.DataFrame) -> pd.Series:
-    return plotted.loc[plotted["panel"] == "rank", "value"]
 
 
 def in_order(found: pd.DataFrame) -> pd.DataFrame:
@@ -162,7 +160,7 @@ def table_ranks(material: Material) -> Table:
         (here, "draws, mean"): means["draws"].reindex(places),
         (here, "draws, std"): spread["draws"].reindex(places),
         ("published", "reading"): read["value"],
-        ("published", "at N"): read["samples"],
+        ("published", "at N"): read["samples"].where(read["value"].notna()),
     }
     labels = [
         label + (" (ours)" if encoding in OURS else "")
@@ -180,7 +178,7 @@ def table_ranks(material: Material) -> Table:
         " unit length. Circle and line of random Fourier features are those of infinitely many, from D;"
         f" draws are {draws} of {features:,.0f}.",
         "Half-width: the displacement at which D falls to 0.1, a dash where it never does.",
-        *(f"published: {group['source']}." for group in material.published.values()),
+        *dict.fromkeys(f"published: {group['source']}." for group in material.published.values()),
         *(note for group in material.published.values() for note in group.get("notes", [])),
     ]
     return Table(frame, formats, notes)
@@ -254,7 +252,7 @@ def figure_encodings(material: Material) -> Figure:
     shown = plotted.drop(lost.index)
     looks = encoding_looks(shown["encoding"])
     with style.applied():
-        figure = style.new_figure(style.TEXT_WIDTH, 3.4)
+        figure = style.new_figure(style.TEXT_WIDTH, 3.6)
         dimensions = sorted(shown["dimensions"].unique())
         for axes, axis_count in zip(figure.subplots(1, len(dimensions), squeeze=False)[0], dimensions, strict=True):
             here = shown[shown["dimensions"] == axis_count]
@@ -267,6 +265,8 @@ def figure_encodings(material: Material) -> Figure:
                 draw_curve(axes, first, last, 1, color="0.5", linestyle="--")
             axes.set(title=f"{COUNTED[int(axis_count)]}")
             axes.set(xscale="log", yscale="log", xlabel="half-width of D (unit length)")
+            axes.set_xlim(10 ** math.floor(math.log10(first / 1.2)), 10 ** math.ceil(math.log10(last * 1.2)))
+            axes.xaxis.set_minor_formatter(NullFormatter())
             axes.set_ylim(0.8, 2 * here["stable_rank"].max())
         figure.axes[0].set_ylabel("stable rank")
         handles = [Line2D([], [], linestyle="", label=named(name), **look) for name, look in looks.items()]
@@ -275,7 +275,7 @@ def figure_encodings(material: Material) -> Figure:
             Line2D([], [], color="black", linewidth=0.9, label="Gaussian D of all axes"),
             Line2D([], [], color="0.5", linestyle="--", linewidth=0.9, label="Gaussian D of one axis"),
         ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=5)
+        figure.legend(handles=handles, loc="outside upper center", ncols=5)
     notes = [
         "A point per experiment and scale, means over seeds; of experiments over the number of points the most points."
         " Those of one dimension that no experiment has come from the table of ranks. Half-width along the diagonal"
@@ -307,7 +307,7 @@ def plateau_points(found: pd.DataFrame, known: set[str]) -> pd.DataFrame:
     """The study's embedders that are in no experiment: stable rank on the line, half-width by formula."""
     rows = found[~found["encoding"].isin(known)].dropna(subset=["place"])
     ranks = rows[(rows["metric"] == "stable_rank") & (rows["condition"] == "line")]
-    widths = rows[rows["metric"] == "half_width"].set_index("place")["value"]
+    widths = rows[(rows["metric"] == "half_width") & (rows["value"] > 0)].set_index("place")["value"]
     return pd.DataFrame(
         {
             **{column: ranks[column] for column in ("paper", "experiment", "encoding", "sigma", "features")},
@@ -325,7 +325,7 @@ def encoding_looks(encodings: Iterable[str]) -> dict[str, dict[str, str]]:
     colours = style.encoding_colours(encodings)
     others = [name for name in sorted(colours) if name not in style.ENCODING_COLOURS]
     spare = len({colours[name] for name in others}) or 1
-    markers = {name: style.MARKERS[1 + place // spare] for place, name in enumerate(others)}
+    markers = {name: style.MARKERS[(1 + place // spare) % len(style.MARKERS)] for place, name in enumerate(others)}
     order = [name for name in style.ENCODING_COLOURS if name in colours] + others
     return {name: {"color": colours[name], "marker": markers.get(name, style.MARKERS[0])} for name in order}
 
