@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import yaml
 from PIL import Image
-from starts import PATIENCE_S, starter
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER = Path("workflow/papers/fourier_features")
@@ -174,21 +173,9 @@ def command(*arguments: str) -> list[str]:
 
 def snakemake(folder: Path, *arguments: str, **additions: str) -> subprocess.CompletedProcess[str]:
     """Snakemake in a folder; `additions` go to its environment."""
-    if "-n" in arguments and "PYTHONPATH" not in additions:  # which Python heeds when it starts
-        return soon(folder, *arguments, **additions)
     return subprocess.run(
-        command(*arguments),
-        cwd=folder,
-        env=environment(**additions),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
+        command(*arguments), cwd=folder, env=environment(**additions), capture_output=True, text=True, timeout=600
     )
-
-
-def soon(folder: Path, *arguments: str, **additions: str) -> subprocess.CompletedProcess[str]:
-    """The same for what only plans, or ends before any job: without waiting for imports."""
-    return starter().run(arguments, folder, environment(**additions))
 
 
 def planned(run: subprocess.CompletedProcess[str]) -> dict[str, int]:

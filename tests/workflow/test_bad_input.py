@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from project import COMBINATIONS, SIGNAL_SETS, copy_project, noise, pictures, planned, snakemake, soon, with_driver
+from project import COMBINATIONS, SIGNAL_SETS, copy_project, noise, pictures, planned, snakemake, with_driver
 
 
 class Case(NamedTuple):
@@ -172,20 +172,20 @@ def refused(case: Case, folder: Path) -> subprocess.CompletedProcess[str]:
     match case.place:
         case "config.yaml":
             (folder / "config.yaml").write_text(smoke * (case.content[0] != "-") + case.content)
-            return soon(folder)
+            return snakemake(folder)
         case "--configfile":
             (folder / "mine.yaml").write_text(smoke + case.content)
-            return soon(folder, "--configfile", "mine.yaml")
+            return snakemake(folder, "--configfile", "mine.yaml")
         case "--config":
-            return soon(folder, "--config", *(["preset=smoke"] if smoke else []), case.content)
+            return snakemake(folder, "--config", *(["preset=smoke"] if smoke else []), case.content)
         case "CUDA_VISIBLE_DEVICES":
             (folder / "config.yaml").write_text(smoke)
-            return soon(folder, PATH=with_driver(folder / "bin", 1), CUDA_VISIBLE_DEVICES=case.content)
+            return snakemake(folder, PATH=with_driver(folder / "bin", 1), CUDA_VISIBLE_DEVICES=case.content)
         case "POSENC_DATA":
             (folder / "config.yaml").write_text(smoke)
-            return soon(folder, POSENC_DATA=str(folder_with(case.content, folder)))
+            return snakemake(folder, POSENC_DATA=str(folder_with(case.content, folder)))
     (folder / "config.yaml").write_text(f"{smoke}data: {{folder: {folder_with(case.content, folder)}}}\n")
-    return soon(folder)
+    return snakemake(folder)
 
 
 @pytest.fixture(scope="module")
