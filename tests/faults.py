@@ -96,7 +96,7 @@ def struck(kind: str, run: subprocess.Popen[bytes], folder: Path, moment: float,
     while run.poll() is None:
         if processor_seconds(run) >= moment and killed(kind, run, folder, chance):
             return True
-        time.sleep(0.02)
+        time.sleep(0.05)  # each look at all processes costs some milliseconds
     return False
 
 

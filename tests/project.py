@@ -174,7 +174,7 @@ def command(*arguments: str) -> list[str]:
 def snakemake(folder: Path, *arguments: str, **additions: str) -> subprocess.CompletedProcess[str]:
     """Snakemake in a folder; `additions` go to its environment."""
     return subprocess.run(
-        command(*arguments), cwd=folder, env=environment(**additions), capture_output=True, text=True, timeout=600
+        command(*arguments), cwd=folder, env=environment(**additions), capture_output=True, text=True, timeout=1800
     )
 
 

@@ -144,7 +144,13 @@ def test_help_says_what_a_script_does(
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    [("efficiency", []), ("against_plain", []), ("scaling", []), ("gpu", ["--device", "cpu"])],
+    # An encoding that mixes the axes and one that does not stand for all.
+    [
+        ("efficiency", ["--only", "positional", "gaussian"]),
+        ("against_plain", []),
+        ("scaling", []),
+        ("gpu", ["--device", "cpu"]),
+    ],
 )
 def test_a_tiny_run_gives_rows_for_the_page(name: str, arguments: list[str], tmp_path: Path) -> None:
     """All but `overhead`, which runs a preset."""

@@ -290,6 +290,27 @@ def test_stable_ranks_are_those_of_the_singular_values(shape: tuple[int, ...]) -
     assert stable_ranks(torch.ones(1, 5, 6)).tolist() == pytest.approx([1])
 
 
+def test_a_layer_of_zeros_has_rank_zero_and_one_that_is_not_a_number_no_rank() -> None:
+    matrices = torch.stack([torch.zeros(4, 6), torch.full((4, 6), torch.nan), torch.ones(4, 6), torch.ones(4, 6)])
+    matrices[3, 1, 2] = torch.inf
+    dead, undefined, sound, infinite = stable_ranks(matrices).tolist()
+    assert (dead, sound) == (0, pytest.approx(1))
+    assert undefined != undefined and infinite != infinite
+
+
+@pytest.mark.parametrize("training", [{"learning_rate": 1e30}, SOLVED], ids=["adam", "least squares"])
+def test_fits_that_diverge_are_recorded_as_such_ranks_and_all(training: dict[str, Any]) -> None:
+    network = MLP if training is not SOLVED else LINEAR
+    problem = SURFACE | {"layer_ranks": True}
+    values = surfaces(2)
+    if training is SOLVED:
+        values[0, 1, 1] = torch.nan
+    result = fit(spec_of(network=network, problem=problem, training=training), values)
+    last = {row["signal"]: row["status"] for row in result.values if row["metric"] == "error"}
+    assert last["surface_0"] == "diverged"
+    assert last["surface_1"] == ("ok" if training is SOLVED else "diverged")
+
+
 def test_ranks_of_input_and_hidden_layers_are_recorded_at_every_scored_step() -> None:
     spec = spec_of(network=MLP, problem=SURFACE | {"layer_ranks": True}, training={"steps": 25})
     result = fit(spec, surfaces())

@@ -145,6 +145,17 @@ def test_a_matrix_of_zeros_has_the_solution_zero() -> None:
     assert not minimum_norm(torch.zeros(4, 7), drawn(4, 2)).any()
 
 
+def test_what_is_not_a_number_has_no_solution_or_stays_with_its_own_targets() -> None:
+    matrix, targets = drawn(9, 5), drawn(9, 2)
+    whole = minimum_norm(matrix, targets)
+    targets[3, 0] = math.nan
+    found = minimum_norm(matrix, targets)
+    assert found[:, 0].isnan().all()
+    torch.testing.assert_close(found[:, 1], whole[:, 1])
+    matrix[2, 2] = math.inf
+    assert minimum_norm(matrix, targets).isnan().all()
+
+
 @pytest.mark.parametrize(("n", "d"), [(20, 50), (60, 12)], ids=["more features", "more points"])
 def test_solved_weights_are_least_squares_with_the_bias_as_a_further_column(n: int, d: int) -> None:
     network, features, targets = Linear(d, 2, stack=3, generator=generator()), drawn(n, d), drawn(3, n, 2, seed=7)

@@ -12,10 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from project import COMBINATIONS, PAPER, ROOT, SIGNAL_SETS, copy_project
@@ -58,7 +58,8 @@ def sets_of(plan: Plan, experiment: str) -> dict[str, list[str]]:
 # ---- numbers and scales
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers())
+@hypothesis.given(st.floats(allow_nan=False, allow_infinity=False) | st.integers())
+@hypothesis.settings(deadline=None)  # other work on the machine counts
 def test_a_number_reads_back_the_same_and_has_no_trailing_zero(value: float) -> None:
     text = number(value)
     assert type(value)(text) == value

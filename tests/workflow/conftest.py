@@ -8,16 +8,25 @@ from typing import Any
 
 import pytest
 from faults import THREE_FITS, THREE_FITS_RECORDS, Undisturbed, undisturbed
+from filelock import FileLock
 from project import change_config, copy_project, snakemake
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project in which the smoke preset has run. To be looked at only: tests work in copies of it."""
-    folder = copy_project(tmp_path_factory.mktemp("finished") / "posenc")
-    change_config(folder, {"preset": "smoke"})
-    run = snakemake(folder)
-    assert run.returncode == 0, run.stderr[-4000:]
+    """A copy of the project in which the smoke preset has run. To be looked at only: tests work in copies of it.
+
+    The first of the processes that share the tests makes it, for all of them.
+    """
+    place = tmp_path_factory.getbasetemp()
+    place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
+    folder, failure = place / "finished" / "posenc", place / "finished.txt"
+    with FileLock(place / "finished.lock"):
+        if not failure.exists():
+            change_config(copy_project(folder), {"preset": "smoke"})
+            run = snakemake(folder)
+            failure.write_text(run.stderr[-4000:] if run.returncode else "")
+    assert failure.read_text() == ""
     return folder
 
 

@@ -56,7 +56,7 @@ def metrics(encoding: Encoding, places: Grid | torch.Tensor) -> dict[str, Any]:
     notes = []
     if isinstance(encoding, PerAxis):
         rank = kronecker_rank(encoding, places) if isinstance(places, Grid) else None
-        axes = [encoding.of_axis(axis) for axis in range(encoding.in_dim)]
+        axes = list(encoding.encodings)
         falling = torch.stack([similarity(axis, displacements) for axis in axes]).prod(0)
     else:
         rank = stable_rank(encoding, places)

@@ -27,10 +27,15 @@ def layer_ranks(
 
 
 def stable_ranks(matrices: Tensor) -> Tensor:
-    """||A||_F**2 / ||A||_2**2 of each of `(stack, n, width)`, `(stack,)`, from the smaller Gram matrix in float64."""
+    """||A||_F**2 / ||A||_2**2 of each of `(stack, n, width)`, `(stack,)`, from the smaller Gram matrix in float64.
+
+    That of a matrix of zeros is 0, that of one with a value that is not finite not a number.
+    """
     matrices = matrices.double()
     if matrices.shape[1] > matrices.shape[2]:
         matrices = matrices.mT
     gram = matrices @ matrices.mT
-    largest = torch.linalg.eigvalsh(gram)[:, -1]
-    return gram.diagonal(dim1=1, dim2=2).sum(dim=1) / largest
+    finite = gram.isfinite().all(dim=(1, 2))
+    largest = torch.linalg.eigvalsh(gram.where(finite[:, None, None], 0))[:, -1]
+    ranks = gram.diagonal(dim1=1, dim2=2).sum(dim=1) / largest
+    return ranks.where(largest > 0, 0).where(finite, torch.nan)
