@@ -140,7 +140,7 @@ def test_curves_have_both_panels_of_every_embedder_beside_the_formula(study: str
 def test_readings_stand_at_their_embedder_and_n(material: Material) -> None:
     def crosses(figure: Figure) -> set[tuple[float, float]]:
         lines = [line for line in figure.figure.axes[0].get_lines() if line.get_marker() == "x"]
-        return {(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in lines}
+        return {(float(np.asarray(line.get_xdata())[0]), float(np.asarray(line.get_ydata())[0])) for line in lines}
 
     assert crosses(embedders.figure_rff_scales(material)) == {(501, 3), (501, 25), (501, 49), (501, 95), (501, 163)}
     assert crosses(embedders.figure_gaussian_scales(material)) == {(501, 282)}

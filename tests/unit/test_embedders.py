@@ -151,12 +151,10 @@ def test_an_unknown_embedder_is_named() -> None:
 
 
 def test_share_above_is_a_median_s_side() -> None:
-    values = [0.8, 0.9, 1.1, math.nan]
     rows = pd.DataFrame(
         [
-            DEFAULTS
-            | {"source": str(i), "metric": "m", "value": value, "status": "diverged" if math.isnan(value) else "ok"}
-            for i, value in enumerate(values)
+            {**DEFAULTS, "source": f"draw_{value}", "metric": "m", "value": value, "status": status}
+            for value, status in ((0.8, "ok"), (0.9, "ok"), (1.1, "ok"), (math.nan, "diverged"))
         ]
     )
     evidence = shares.share_above({"x": rows}, experiment="x", where={"metric": "m"}, limit=0.85)

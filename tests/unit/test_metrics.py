@@ -37,6 +37,7 @@ def test_a_shifted_gaussian_has_what_its_closed_forms_say() -> None:
     assert found["distance_closed"] == pytest.approx(0.02 * np.sqrt(np.log(10)), rel=1e-3)
     assert found["distance"] == pytest.approx(found["distance_closed"], rel=1e-3)
     assert found["metrics_note"] is None
+    assert found["dimensions"] == 1
 
 
 def test_raw_coordinates_have_a_rank_but_no_distance_and_say_why() -> None:

@@ -46,15 +46,17 @@ TRADE_OFF = math.sqrt(math.log(10) / math.pi)  # stable rank times half-width of
 
 def built(described: Mapping[str, Any], features: int, seed: int = 0) -> Encoding:
     """The one-dimensional encoding that {encoding, sigma, ...} describe, on a circle if it can be."""
-    asked = {name: value for name, value in described.items() if name != "encoding"}
+    asked: dict[str, Any] = {**described, "features": features}
+    name = asked.pop("encoding")
     for known in KNOWN:
-        if known.name != described["encoding"]:
-            continue
-        if known is Gaussian:
-            return Gaussian(1, features=features, generator=torch.Generator().manual_seed(seed), **asked)
-        return known(1, features=features, **({"periodic": True} if issubclass(known, Bump) else {}), **asked)
+        if known.name == name:
+            if known is Gaussian:
+                asked["generator"] = torch.Generator().manual_seed(seed)
+            if issubclass(known, Bump):
+                asked["periodic"] = True
+            return known(1, **asked)
     names = ", ".join(known.name for known in KNOWN)
-    raise ValueError(f"theory of embedders: no encoding {described['encoding']!r} among {names}")
+    raise ValueError(f"theory of embedders: no encoding {name!r} among {names}")
 
 
 def rank(encoding: Encoding, samples: int) -> float:

@@ -84,7 +84,7 @@ def curves(material: Material, study: str, group: str, ordered: bool) -> Figure:
         shown = published.merge(embedders[["encoding", "sigma", "label"]], on=["encoding", "sigma"])
         for row in shown[shown["offset"].isna() & shown["value"].notna()].to_dict("records"):
             left.plot(row["samples"], row["value"], "x", color=colours[row["label"]], markersize=5)
-        highest = plotted.loc[plotted["panel"] == "rank", ["value", "formula"]].max(axis=None)
+        highest = plotted.loc[plotted["panel"] == "rank", ["value", "formula"]].to_numpy().max()
         left.set(title="(a) stable rank", xlabel="points N", ylim=(0, 1.08 * highest))
         right.set(title="(b) similarity D", xlabel="displacement (unit length)", xlim=(-0.5, 0.5))
         handles = [Line2D([], [], color=colours[label], label=label) for label in embedders["label"]]
@@ -205,7 +205,7 @@ def figure_trade_off(material: Material) -> Figure:
                     points["half_width"],
                     points["stable_rank"],
                     markers[features],
-                    color=colours[encoding],
+                    color=colours[str(encoding)],
                     markersize=2.5,
                     markeredgewidth=0,
                     alpha=0.7,
@@ -320,7 +320,7 @@ def plateau_points(found: pd.DataFrame, known: set[str]) -> pd.DataFrame:
     )
 
 
-def encoding_looks(encodings: Iterable[str]) -> dict[str, dict[str, str]]:
+def encoding_looks(encodings: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Colour and marker of each encoding; those without a colour of their own differ in one of the two."""
     colours = style.encoding_colours(encodings)
     others = [name for name in sorted(colours) if name not in style.ENCODING_COLOURS]
