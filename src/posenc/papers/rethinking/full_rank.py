@@ -83,7 +83,7 @@ def figure_full_rank(material: Material) -> Figure:
             axes.set_yscale("log", base=2)
             axes.legend(fontsize=style.SMALL)
         key = [Line2D([], [], color=colour, label=f"N = {count}") for count, colour in colours.items()]
-        figure.legend(handles=[*key, *split_key()], loc="outside upper center", ncols=5)
+        figure.legend(handles=[*key, *split_key()], loc="outside upper center", ncols=6)
     notes = [f"Published readings: {published['source']}.", *lost_fits(material, IMPULSES)]
     return Figure(figure, plotted.merge(ranks, on=["encoding", "samples"]), notes)
 

@@ -7,6 +7,7 @@ Scores are PSNR in dB, means over the last 100 updates, then over seeds, then ov
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ GAUSSIAN = "shifted_gaussian"
 SPLITS = ["test", "train"]
 MEMORISED = 100.0  # dB of train PSNR
 KEPT = 3.0  # dB below the best test PSNR
+TITLE_LETTERS = 46  # that fit over one of two panels
 PUBLISHED_TITLE = "published (printed results)"
 THRESHOLDS = {
     "best_test": ("best test PSNR (dB)", ".2f"),
@@ -98,7 +100,7 @@ def figure_samples(material: Material) -> Figure:
                         mark(axes, line, places, colours[count])
                 axes.set(xscale="log", xlabel="sigma (unit lengths)", ylabel=f"{split} {PSNR}")
                 axes.invert_xaxis()
-                axes.set_title(f"{title}, {split}", fontsize=7)
+                axes.set_title(textwrap.fill(f"{title}, {split}", TITLE_LETTERS))
         key = [Line2D([], [], color=colour, label=f"N = {count}") for count, colour in colours.items()]
         key += [
             Line2D([], [], color="0.2", marker="|", markersize=8, linestyle="", label="key points"),
