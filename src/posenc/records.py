@@ -9,28 +9,23 @@ import pandas as pd
 
 from posenc.files import write_bytes, write_json
 
+# What is measured of an encoding where it trains; by formula where it has one; and why a number is missing.
+METRICS = ("stable_rank", "distance", "stable_rank_closed", "distance_closed", "metrics_note")
 # The order in which records carry what describes a row; the rest are the values' own columns.
 SETTING_COLUMNS = (
-    "paper", "experiment", "preset", "combination", "member", "seed", "encoding", "sigma", "bandwidth", "stable_rank",
-    "distance", "features", "variant", "network", "depth", "width", "optimizer", "learning_rate", "steps", "precision",
-    "device",
+    "paper", "experiment", "preset", "combination", "member", "seed", "encoding", "sigma", "bandwidth", *METRICS,
+    "features", "variant", "network", "depth", "width", "optimizer", "learning_rate", "steps", "precision", "device",
 )  # fmt: skip
 # Any other column is a parameter of an encoding or network, and stands between these and those.
 KNOWN = (
     *SETTING_COLUMNS, "signal", "set", "source", "item", "replicate", "condition", "split", "metric", "step", "value",
     "status",
 )  # fmt: skip
-NUMBERS = (
-    "sigma", "bandwidth", "stable_rank", "distance", "stable_rank_closed", "distance_closed", "features",
-    "learning_rate", "value",
-)  # fmt: skip
+NUMBERS = ("sigma", "bandwidth", *METRICS[:-1], "features", "learning_rate", "value")
 # What a value is of; the last of its steps is final.
 VALUE_KEY = ("combination", "member", "signal", "set", "item", "condition", "split", "metric")
 # Two members of combinations that differ in nothing but these compete for being the chosen sigma.
-NOT_COMPARED = (
-    "sigma", "bandwidth", "stable_rank", "distance", "stable_rank_closed", "distance_closed", "metrics_note", "seed",
-    "combination", "member", "precision", "device",
-)  # fmt: skip
+NOT_COMPARED = ("sigma", "bandwidth", *METRICS, "seed", "combination", "member", "precision", "device")
 
 
 def collect_records(

@@ -8,12 +8,25 @@ import numpy as np
 import pytest
 import torch
 from numpy import concatenate, cos, linspace, pi, sin, stack
+from scipy.linalg import circulant
 
 from posenc.encodings.base import Encoding
 from posenc.encodings.basic import Basic
 from posenc.encodings.gaussian import Gaussian
+from posenc.encodings.linear_frequency import LinearFrequency
 from posenc.encodings.none import NoEncoding
 from posenc.encodings.positional import Positional
+from posenc.encodings.shifted import (
+    Impulse,
+    RandomNoise,
+    Rectangle,
+    ShiftedGaussian,
+    Sinc,
+    Sine,
+    SineSquared,
+    SquareWave,
+    Triangle,
+)
 from posenc.networks.mlp import MLP
 
 PAGE = (Path(__file__).parents[2] / "docs" / "conventions.md").read_text()
@@ -64,6 +77,20 @@ def flat(phases: Array) -> Array:
     return phases.reshape(len(phases), -1)
 
 
+def about_centres(v: Array) -> Array:
+    """Displacements from m centres on each axis, axis by axis."""
+    return flat(v[:, :, None] - np.arange(m) / m)
+
+
+def rows_of(vector: Array) -> Callable[[Array], Array]:
+    """Rows floor(u m) of the circulant matrix of a vector, axis by axis."""
+    return lambda v: flat(circulant(vector)[np.floor(v * m).astype(int) % m])
+
+
+def white_noise() -> Array:
+    return torch.randn(m, generator=random_state()).double().numpy()
+
+
 # Per convention: its formula at v in [0, 1), and our encoding of `ours(v)`. `v[:, :, None] * f` runs per axis, per
 # frequency; `f[:, None] * v[:, None, :]` per frequency, per axis.
 Formula = Callable[[Array], Array]
@@ -86,6 +113,48 @@ CONVENTIONS: dict[str, tuple[Formula, Encoding, Formula]] = {
         lambda v: v,
     ),
     "gaussian": (lambda v: both(2 * pi * v @ (7 * normal()).T), gaussian(7), lambda v: v),
+    "linear_frequency": (
+        lambda v: both(flat(2 * pi * v[:, :, None] * linspace(1, 2**5, m))),
+        LinearFrequency(d, sigma=5, features=2 * d * m),
+        lambda v: v,
+    ),
+    "shifted_gaussian": (
+        lambda v: np.exp(-(about_centres(v) ** 2) / (2 * 0.1**2)),
+        ShiftedGaussian(d, sigma=0.1, features=d * m),
+        lambda v: v,
+    ),
+    "rectangle": (
+        lambda v: np.where(abs(about_centres(v)) < 0.2, 1.0, 0.0),
+        Rectangle(d, sigma=0.2, features=d * m),
+        lambda v: v,
+    ),
+    "triangle": (
+        lambda v: np.maximum(0, 1 - abs(about_centres(v)) / 0.2),
+        Triangle(d, sigma=0.2, features=d * m),
+        lambda v: v,
+    ),
+    "sinc": (
+        lambda v: sin(pi * about_centres(v) / 0.2) / (pi * about_centres(v) / 0.2),
+        Sinc(d, sigma=0.2, features=d * m),
+        lambda v: v,
+    ),
+    "square_wave": (
+        lambda v: np.where(about_centres(v) * 3 % 1 < 0.5, 1.0, -1.0),
+        SquareWave(d, sigma=3, features=d * m),
+        lambda v: v,
+    ),
+    "sine": (lambda v: sin(2 * pi * 3 * about_centres(v)), Sine(d, sigma=3, features=d * m), lambda v: v),
+    "sine_squared": (
+        lambda v: sin(pi * 3 * about_centres(v)) ** 2,
+        SineSquared(d, sigma=3, features=d * m),
+        lambda v: v,
+    ),
+    "impulse": (rows_of(np.eye(m)[0]), Impulse(d, features=d * m), lambda v: v),
+    "random_noise": (
+        rows_of(white_noise()),
+        RandomNoise(d, features=d * m, generator=random_state()),
+        lambda v: v,
+    ),
     "siren, mode nerf": (
         lambda v: pairs(flat(2.0 ** np.arange(6)[:, None] * pi * (2 * v - 1)[:, None, :])),
         table_2(5, 6),

@@ -16,6 +16,7 @@ from torch import Tensor
 from posenc.encodings.base import Encoding, FourierEncoding
 from posenc.encodings.basic import Basic
 from posenc.encodings.gaussian import Gaussian
+from posenc.encodings.linear_frequency import LinearFrequency
 from posenc.encodings.none import NoEncoding
 from posenc.encodings.positional import Positional, axis_frequencies
 from posenc.encodings.weighted import WeightedFourier
@@ -39,11 +40,11 @@ def random_points(count: int, dimensions: int, seed: int = 0) -> Tensor:
 
 def choices(part: Part) -> list[dict[str, Any]]:
     """Settings of an encoding that give every allowed word of each parameter its turn, as a config states them."""
-    options = [values_of(name, parameter) for name, parameter in part.parameters.items()]
+    options = [values_of(name, parameter, part) for name, parameter in part.parameters.items()]
     return [dict(zip(part.parameters, choice, strict=True)) for choice in itertools.product(*options)]
 
 
-def values_of(name: str, parameter: Parameter) -> tuple[Any, ...]:
+def values_of(name: str, parameter: Parameter, part: Part) -> tuple[Any, ...]:
     """Every word, both truth values, the default and another number; of sigma and of counts one is enough."""
     if isinstance(parameter.default, str):
         return get_args(parameter.annotation)
@@ -51,8 +52,17 @@ def values_of(name: str, parameter: Parameter) -> tuple[Any, ...]:
         return (False, True)
     if isinstance(parameter.default, float):
         return (parameter.default, parameter.default - 1.5)
-    return (3.0 if name == "sigma" else 24,)
+    if name == "sigma":
+        return (0.3 if part.attributes["sigma_unit"] == "length" else 3.0,)
+    return (24,)
 
+
+def exists(parameters: dict[str, Any], dimensions: int) -> bool:
+    """Whether an encoding with these settings has so many dimensions; that others are refused is tested elsewhere."""
+    return dimensions == 2 or not parameters.get("diagonals", False)
+
+
+FLAT = {"rectangle", "square_wave", "impulse", "random_noise"}  # constant but for jumps: no gradient anywhere
 
 # Those that are made from what a theory study found have tests of their own, beside their study.
 REGISTERED = [
@@ -71,7 +81,7 @@ def every_encoding(dimensions: int, **wanted: Any) -> list[Encoding]:
     return [
         build({"use": part.use, **choice}, dimensions, generator=generator())
         for part, choice in REGISTERED
-        if wanted.items() <= choice.items()
+        if wanted.items() <= choice.items() and exists(choice, dimensions)
     ]
 
 
@@ -107,8 +117,10 @@ def test_a_registered_encoding_survives_the_planner(
     assert torch.equal(built(points), direct(points))
 
 
-@registered
-@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("part", "parameters", "dimensions"),
+    [(*entry, dimensions) for entry in REGISTERED for dimensions in (1, 2, 3) if exists(entry[1], dimensions)],
+)
 def test_out_dim_is_the_number_of_features(part: Part, parameters: dict[str, Any], dimensions: int) -> None:
     encoding = build({"use": part.use, **parameters}, dimensions, generator=generator())
     assert encoding(random_points(6, dimensions)).shape == (6, encoding.out_dim)
@@ -123,6 +135,9 @@ def test_gradients_are_finite_at_the_corners(part: Part, parameters: dict[str, A
     encoding = build({"use": part.use, **parameters}, 2, generator=generator())
     corners = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], requires_grad=True)
     weights = torch.randn(encoding.out_dim, generator=generator(1))
+    if part.name in FLAT:
+        assert not encoding(corners).requires_grad
+        return
     (gradient,) = torch.autograd.grad((encoding(corners) @ weights).sum(), corners)
     assert torch.isfinite(gradient).all()
     assert (gradient != 0).any()
@@ -301,6 +316,21 @@ def test_bandwidth_is_the_root_mean_square_over_rows_and_axes() -> None:
     assert Basic(2).bandwidth() == pytest.approx(math.sqrt(1 / 2))
     # 0, 1 and 3 cycles on each of two axes, zero on the other
     assert Positional(2, sigma=2.0, features=12).bandwidth() == pytest.approx(math.sqrt((0 + 1 + 9) * 2 / 12))
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_linear_frequencies_run_evenly_from_one_on_every_axis(dimensions: int) -> None:
+    encoding = LinearFrequency(dimensions, sigma=5.0, features=12 * dimensions + 1)
+    band = torch.linspace(1, 32, 6)
+    torch.testing.assert_close(encoding.B, torch.kron(torch.eye(dimensions), band[:, None]))
+    columns = encoding.axis_columns()
+    assert columns is not None
+    assert [len(part) for part in columns] == [12] * dimensions
+
+
+def test_too_few_linear_frequencies_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"linear_frequency: 4 features are too few for 3 axes \(at least 6\)"):
+        LinearFrequency(3, sigma=4.0, features=4)
 
 
 # Random features

@@ -221,15 +221,16 @@ def test_every_factor_th_point_is_observed() -> None:
 def test_the_loss_is_half_the_sum_of_squares() -> None:
     line = problem(factor=8)
     values = torch.randn(2, 3, 1, generator=generator(1))
-    expected = [0.5 * ((values[i, :, 0] - line.targets[i, ::8]) ** 2).sum().item() for i in range(2)]
+    expected = [0.5 * ((values[i, :, 0] - line.functions[i, ::8]) ** 2).sum().item() for i in range(2)]
     assert line.loss(values, 1).tolist() == pytest.approx(expected)
+    assert torch.equal(line.targets(), line.functions[:, ::8, None])
 
 
 def test_scores_are_mean_squares_by_split_and_fourier_magnitudes_of_the_training_residual() -> None:
     line = problem(factor=2, bins="1 5")
     values = torch.randn(2, 24, generator=generator(1))
     scores = {(s.metric, s.split, s.item): s.values for s in line.scores(told(values), last=True)}
-    errors = (values - line.targets).double()
+    errors = (values - line.functions).double()
     torch.testing.assert_close(scores["mse", "train", ""], errors[:, ::2].square().mean(1))
     torch.testing.assert_close(scores["mse", "test", ""], errors[:, 1::2].square().mean(1))
     by_hand = np.abs(np.fft.fft(errors[:, ::2].numpy(), axis=1))

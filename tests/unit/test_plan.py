@@ -185,13 +185,16 @@ def builtin(node: Any) -> bool:
     return node is None or type(node) in (str, int, float, bool)
 
 
+IMAGE = {"test": "offset", "sampling": "grid"}  # what is observed of a picture where nothing else is said
+
+
 def test_a_combination_says_all_that_a_fit_needs() -> None:
     plan = plan_of("paper")
     label = "gaussian+sigma=10+features=512/mlp+depth=4+width=256/seed=0"
     assert plan.combinations["image_natural"][label].spec == {
         "members": [{"use": "posenc.encodings.gaussian:Gaussian", "sigma": 10.0, "features": 512}],
         "network": {"use": "posenc.networks.mlp:MLP", "depth": 4, "width": 256},
-        "problem": {"use": "posenc.problems.image:ImageRegression", "output_activation": "sigmoid"},
+        "problem": {"use": "posenc.problems.image:ImageRegression"} | IMAGE | {"output_activation": "sigmoid"},
         "seed": 0,
         "sets": ["report", "tuning"],
         "training": {
@@ -365,7 +368,8 @@ def test_a_lesser_parameter_is_named_only_where_it_is_not_at_its_default() -> No
 def test_a_problem_s_parameters_go_to_its_fits() -> None:
     plan = plan_with(experiments=natural(problem={"image": {"output_activation": "tanh"}}))
     specs = [found.spec["problem"] for found in plan.combinations["image_natural"].values()]
-    assert specs == [{"use": "posenc.problems.image:ImageRegression", "output_activation": "tanh"}] * len(specs)
+    expected = {"use": "posenc.problems.image:ImageRegression"} | IMAGE | {"output_activation": "tanh"}
+    assert specs == [expected] * len(specs)
     assert {chosen_problem(experiment)[0].name for experiment in plan.experiments.values()} >= {"image"}
 
 
@@ -446,7 +450,7 @@ def test_a_folder_is_used_wherever_it_is_named(folder: Path) -> None:
     assert plan_of("smoke").source.origin == "bundled"
 
 
-@pytest.mark.parametrize("kind", ["volumes", "meshes", "nerf"])
+@pytest.mark.parametrize("kind", ["volumes", "meshes", "nerf", "clips"])
 def test_a_folder_with_other_kinds_of_data_alone_leaves_pictures_bundled(kind: str, tmp_path: Path) -> None:
     (tmp_path / kind).mkdir()
     (tmp_path / kind / "preview.png").touch()  # no picture to learn

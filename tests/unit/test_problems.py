@@ -56,7 +56,7 @@ def test_grid_points_run_with_the_last_axis_slowest(lengths: list[int]) -> None:
 def test_each_point_carries_the_pixel_at_its_place_in_x_y_order(split: str) -> None:
     values = pictures()
     part = regression(values).splits[split]
-    points = part.grid.points()
+    points = part.where.points()
     height, width = values.shape[1:3]
     columns, rows = (points * torch.tensor([width, height])).round().long().unbind(dim=1)
     torch.testing.assert_close(points, torch.stack([columns / width, rows / height], dim=1))
@@ -70,14 +70,14 @@ def test_targets_are_the_split_of_the_pictures_row_by_row(split: str) -> None:
     expected = values[:, rows, columns]
     part = regression(values).splits[split]
     assert torch.equal(part.targets, expected.reshape(3, -1, 3))
-    assert len(part.grid) == part.targets.shape[1] == expected.shape[1] * expected.shape[2]
+    assert len(part.where) == part.targets.shape[1] == expected.shape[1] * expected.shape[2]
 
 
 @given(half_height=st.integers(1, 8), half_width=st.integers(1, 8))
 @settings(max_examples=30, deadline=None)
 def test_train_and_test_are_a_quarter_each_and_share_no_pixel(half_height: int, half_width: int) -> None:
     splits = regression(pictures(1, 2 * half_height, 2 * half_width)).splits
-    places = {name: set(map(tuple, part.grid.points().tolist())) for name, part in splits.items()}
+    places = {name: set(map(tuple, part.where.points().tolist())) for name, part in splits.items()}
     assert len(places["train"]) == len(places["test"]) == half_height * half_width
     assert len(places["all"]) == 4 * half_height * half_width
     assert places["train"].isdisjoint(places["test"])
@@ -138,7 +138,7 @@ def test_psnr_and_loss_tell_the_same(scale: float) -> None:
 
 def softened(problem: ImageRegression, asked: list[Grid]) -> Callable[[Grid | Tensor], Tensor]:
     """A prediction halfway between each split's truth and grey; what was asked for goes into the list."""
-    targets = {id(part.grid): part.targets for part in problem.splits.values()}
+    targets = {id(part.where): part.targets for part in problem.splits.values()}
 
     def predict(where: Grid | Tensor) -> Tensor:
         assert isinstance(where, Grid)
@@ -155,7 +155,7 @@ def scored(problem: ImageRegression, last: bool) -> list[Score]:
 def test_the_networks_are_asked_at_the_observed_pixels_at_every_step() -> None:
     problem = regression(pictures())
     assert problem.fixed and problem.together
-    assert problem.inputs(0) is problem.inputs(7) is problem.splits["train"].grid
+    assert problem.inputs(0) is problem.inputs(7) is problem.splits["train"].where
 
 
 def test_scores_are_of_train_and_test_and_at_the_end_of_all() -> None:

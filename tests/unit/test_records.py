@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from posenc.files import write_json
 from posenc.plan.combinations import Combination, parameter_columns
-from posenc.records import collect_records, concatenate_records, is_chosen, is_final, read_values
+from posenc.records import METRICS, collect_records, concatenate_records, is_chosen, is_final, read_values
 from posenc.training.outputs import VALUE_COLUMNS, write_values
 
 # As the records contract states them.
 COLUMNS = [
-    *("paper", "experiment", "preset", "combination", "member", "seed", "encoding", "sigma", "bandwidth", "features"),
-    *("variant", "network", "depth", "width", "learning_rate", "steps", "precision", "device"),
+    *("paper", "experiment", "preset", "combination", "member", "seed", "encoding", "sigma", "bandwidth"),
+    *("stable_rank", "distance", "stable_rank_closed", "distance_closed", "metrics_note", "features"),
+    *("variant", "network", "depth", "width", "optimizer", "learning_rate", "steps", "precision", "device"),
     *sorted(set(parameter_columns()) - {"sigma", "features", "variant", "depth", "width"}),
     *("signal", "set", "source", "item", "replicate", "condition", "split", "metric", "step", "value", "status"),
     *("final", "chosen"),
@@ -243,6 +244,11 @@ def test_each_curve_has_exactly_one_final_row(
 # Joining
 
 
+def encoding_metrics(member: Mapping[str, Any]) -> dict[str, Any]:
+    """Made up: a rank that grows with sigma, and no distance."""
+    return dict.fromkeys(METRICS) | {"stable_rank": 1 + (member["sigma"] or 0), "metrics_note": "distance: made up"}
+
+
 @pytest.fixture
 def collect(tmp_path: Path, planned: Callable[..., list[Combination]]) -> Callable[..., tuple[pd.DataFrame, Any]]:
     """Collects hand-made values of every combination of a small experiment: (records, summary)."""
@@ -285,11 +291,13 @@ def collect(tmp_path: Path, planned: Callable[..., list[Combination]]) -> Callab
             }
             write_json(provenance[-1], facts)
         write_json(tmp_path / "rows.json", rows)
+        write_json(tmp_path / "metrics.json", {c.label: [encoding_metrics(m) for m in c.members] for c in combinations})
         settings: dict[str, Any] = {"paper": "p", "experiment": "small", "preset": "smoke", "report_step": None}
         settings["chosen_by"] = ["psnr", "test"]
         settings["combinations"] = [{"combination": c.label, **c.settings, "members": c.members} for c in combinations]
         outputs = str(tmp_path / "records.parquet"), str(tmp_path / "summary.json")
-        collect_records(settings | changes, values, provenance, str(tmp_path / "rows.json"), *outputs)
+        described = str(tmp_path / "rows.json"), str(tmp_path / "metrics.json")
+        collect_records(settings | changes, values, provenance, *described, *outputs)
         return pd.read_parquet(outputs[0]), json.loads(Path(outputs[1]).read_text())
 
     return collected
@@ -308,7 +316,9 @@ def test_records_have_the_columns_of_the_contract_in_its_order(collect: Callable
     assert list(records.columns) == COLUMNS
     assert len(records) == 6 * len(ROWS) * 2
     assert set(VALUE_COLUMNS) < set(COLUMNS)
-    for name in ("sigma", "bandwidth", "features", "learning_rate", "value"):
+    assert (records["stable_rank"] == 1 + records["sigma"].fillna(0)).all()
+    assert records["distance"].isna().all() and set(records["metrics_note"]) == {"distance: made up"}
+    for name in ("sigma", "bandwidth", "stable_rank", "distance", "features", "learning_rate", "value"):
         assert records[name].dtype == np.float64, name
     for name in ("final", "chosen"):
         assert records[name].dtype == bool, name

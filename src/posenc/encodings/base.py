@@ -12,7 +12,8 @@ class Encoding(nn.Module):
     """A map from coordinates `(..., d)` to features `(..., out_dim)`.
 
     Subclasses set `name` (as written in the config) and, if they have a scale, `sigma_unit`: "cycles" (cycles per
-    unit length) or "exponent" (frequencies reach 2**sigma); and `features_per_axis` if they need so many at least.
+    unit length), "exponent" (frequencies reach 2**sigma) or "length" (a width, in units of the domain); and
+    `features_per_axis` if they need so many at least.
     """
 
     name: ClassVar[str]
@@ -43,6 +44,20 @@ class Encoding(nn.Module):
         """Root-mean-square frequency per axis, in cycles per unit length; the same as sigma for Gaussian features."""
         frequencies = self.frequencies()
         return None if frequencies is None else float(frequencies.double().square().mean().sqrt())
+
+    def closed_rank(self, samples: int) -> float | None:
+        """Stable rank of the infinitely many features of `samples` equispaced points on one axis, if it has a formula.
+
+        Stable rank is the sum of the squared singular values over the largest (Zheng et al. 2021).
+        """
+        return None
+
+    def closed_similarity(self, displacements: Tensor) -> Tensor | None:
+        """Similarity D of infinitely many features at displacements along one axis, elementwise, if it has a formula.
+
+        D is the inner product of the features of two points, and D(0) = 1 (Zheng et al. 2021).
+        """
+        return None
 
 
 class FourierEncoding(Encoding):
@@ -85,3 +100,8 @@ def phase_turns(coordinates: Tensor, frequencies: Tensor) -> Tensor:
     # Summed axis by axis: autocast and TF32 would reach into a matrix product.
     axes = zip(coordinates.to(dtype).unbind(-1), frequencies.to(dtype).unbind(-1), strict=True)
     return functools.reduce(torch.add, (coordinate[..., None] * frequency for coordinate, frequency in axes))
+
+
+def bounded_rank(plateau: float, samples: int) -> float:
+    """min(N, plateau), as the authors' formulas have it, and at least the 1 that every stable rank is."""
+    return max(1.0, min(float(samples), plateau))

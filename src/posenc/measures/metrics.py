@@ -16,7 +16,7 @@ from posenc.theory.stable_rank import kronecker_rank, rank_of_product, stable_ra
 from posenc.training.fit import read_theory
 from posenc.training.stack import build, draws, encoding_of, problem_of
 
-# Displacements at which similarities are looked at, from half the domain on one side of the middle to half on the other.
+# Displacements at which similarities are looked at, from half the domain before the middle to half behind it.
 DISPLACEMENTS = (1 << 14) + 1
 
 
@@ -55,7 +55,7 @@ def metrics(encoding: Encoding, places: Grid | torch.Tensor) -> dict[str, Any]:
     notes = []
     if isinstance(encoding, PerAxis):
         rank = kronecker_rank(encoding, places) if isinstance(places, Grid) else None
-        axes = [encoding.of_axis(axis) for axis in range(encoding.in_dim)]
+        axes = list(encoding.encodings)
         falling = torch.stack([similarity(axis, displacements) for axis in axes]).prod(0)
     else:
         rank = stable_rank(encoding, places)

@@ -84,6 +84,7 @@ class Signals(Model):
     band_limited: bool | None = Field(
         None, description="of `functions`: whether frequencies from a quarter of the points on are left out"
     )
+    per_picture: Count | None = Field(None, description="of `rows`: how many rows are of the same picture")
     scaled: Literal["each", "jointly"] | None = Field(
         None, description="of `functions`: stretched to [-0.5, 0.5] each, or all of an alpha together"
     )
@@ -98,11 +99,14 @@ class TrainingOverride(Model):
 
 
 class Training(Model):
-    """How the weights are found: Adam (0.9, 0.999, 1e-8), or plain gradient descent."""
+    """How the weights are found: Adam (0.9, 0.999, 1e-8), plain gradient descent, or minimum-norm least squares."""
 
     steps: Count = Field(description="updates")
     learning_rate: Positive = Field(description="of the optimizer")
-    optimizer: Literal["adam", "sgd"] = Field("adam", description="Adam, or gradient descent without momentum")
+    optimizer: Literal["adam", "sgd", "least_squares"] = Field(
+        "adam",
+        description="Adam, gradient descent without momentum, or least squares in one step, of linear networks",
+    )
     decay_steps: Count | None = Field(
         None, description="the learning rate falls to a tenth in so many updates, evenly; null keeps it"
     )
@@ -257,10 +261,44 @@ class Experiment(Model):
         return self
 
     @model_validator(mode="after")
+    def closed_forms(self) -> "Experiment":
+        if self.training.optimizer != "least_squares":
+            return self
+        overrides = [getattr(entry, "training", None) for entry in entries(self.encodings).values()]
+        steps = [self.training.steps, *(override.steps for override in overrides if override and override.steps)]
+        if max(steps) > 1:
+            raise ValueError(f"training.optimizer = least_squares: steps must be 1, not {max(steps)}")
+        problem, parameters = chosen_problem(self)
+        if "targets" not in problem.methods or not problem.attributes.get("fixed"):
+            raise ValueError(f"training.optimizer = least_squares: problem {problem.name} has no closed form")
+        output = parameters.get("output_activation", problem.attributes.get("output", "linear"))
+        if output != "linear":
+            raise ValueError(f"training.optimizer = least_squares: the problem's output is {output}; it must be linear")
+        for name, entry in entries(self.networks).items():
+            part = parts("networks")[name]
+            depth = part.attributes.get("closed_form_depth")
+            if "solve" not in part.methods:
+                able = [other.name for other in parts("networks").values() if "solve" in other.methods]
+                raise ValueError(
+                    f"training.optimizer = least_squares: networks.{name} has no closed form; those of"
+                    f" {' and '.join(able)} do"
+                )
+            if depth and any(given != depth for given in entry.depth):  # type: ignore[attr-defined]
+                raise ValueError(f"training.optimizer = least_squares: networks.{name}.depth must be {depth}")
+        return self
+
+    @model_validator(mode="after")
     def enough_points(self) -> "Experiment":
         batch, pool = chosen_problem(self)[1].get("batch"), self.signals.pool
         if batch and pool and batch > pool:
             raise ValueError(f"problem: a batch of {batch} points must be at most signals.pool = {pool}")
+        return self
+
+    @model_validator(mode="after")
+    def enough_samples(self) -> "Experiment":
+        stride, size = chosen_problem(self)[1].get("stride"), self.signals.size
+        if stride and stride >= size:
+            raise ValueError(f"problem: a stride of {stride} must be below signals.size = {size}")
         return self
 
     @model_validator(mode="after")

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from posenc.plan.layers import ConfigError, Layer, origin_of
-from posenc.signals import bundled, local
+from posenc.signals import bundled, local, rows
 from posenc.signals.pictures import SignalError
 from posenc.signals.published import load_manifest, not_available_message
 from posenc.signals.sets import Proposal, split
 
 # Sub-folders of a data folder that hold other signals than pictures.
-OTHER_KINDS = ("volumes", "meshes", "nerf", "video")
+OTHER_KINDS = ("volumes", "meshes", "nerf", "video", "clips")
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,19 @@ def natural_pictures(where: str, signals: Any, source: Source) -> tuple[Proposal
     else:
         paths = named_files(source.files)
     return proposed(where, signals, paths, source.origin), f"posenc.signals.{source.origin}"
+
+
+def picture_rows(where: str, signals: Any, source: Source) -> tuple[Proposal, str]:
+    """Rows of pictures from the source, and the module that makes them. Raises ConfigError where there are too few."""
+    if source.origin == "bundled":
+        names = bundled.available(signals.size, signals.shrink, (*bundled.PICTURES, *bundled.GREY_PICTURES))
+        paths = dict.fromkeys(names, "")
+    else:
+        paths = named_files(source.files)
+    try:
+        return rows.proposed(signals, paths, source.origin), rows.__name__
+    except SignalError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def text_pictures(where: str, signals: Any, source: Source) -> tuple[Proposal, str]:

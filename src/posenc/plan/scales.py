@@ -8,6 +8,8 @@ from typing import Any
 SIGMA_OF_FREQUENCY: dict[str, Callable[[float], float]] = {
     "cycles": lambda frequency: frequency,
     "exponent": lambda frequency: math.log2(1 + frequency),
+    # 1 / (2 sqrt(pi) sigma) = sqrt(2 pi) frequency (Zheng et al. 2021).
+    "length": lambda frequency: 1 / (2 * math.sqrt(2) * math.pi * frequency),
 }
 
 
@@ -23,7 +25,10 @@ def nyquist_per_sample(attributes: Mapping[str, Any], parameters: Mapping[str, A
 
 
 def sigma_of_nyquist(fraction: float, nyquist: float, unit: str) -> float:
-    """Sigma whose (highest) frequency is `fraction` of the training Nyquist (cycles), to four significant digits."""
+    """Sigma whose (highest) frequency is `fraction` of the training Nyquist (cycles), to four significant digits.
+
+    A length is that of the Gaussian profile with the stable rank of Gaussian random features of that frequency.
+    """
     return float(f"{SIGMA_OF_FREQUENCY[unit](fraction * nyquist):.4g}")
 
 

@@ -6,8 +6,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from posenc.plan.layers import ConfigError
-from posenc.plan.pictures import Source, natural_pictures, text_pictures
-from posenc.signals import bumps, functions, meshes, phantoms, scenes, sinusoids, volumes
+from posenc.plan.pictures import Source, natural_pictures, picture_rows, text_pictures
+from posenc.signals import bumps, clips, functions, meshes, phantoms, rows, scenes, sinusoids, volumes, white_noise
 from posenc.signals.pictures import SignalError
 from posenc.signals.sets import Proposal
 
@@ -17,7 +17,7 @@ NOT_IN_SPEC = ("tuning", "report")  # they are told by the entries themselves
 class Kind(NamedTuple):
     """A kind of signal."""
 
-    module: ModuleType | None  # with `propose` and `load_signal`; pictures have their own way
+    module: ModuleType | None  # with `propose` and `load_signal`; what is made of pictures has `PICTURES` to propose it
     described: str  # of so many: filled with the settings, `{s}` with the plural's where there are several
     as_published: bool = False  # whether the paper's own signals are drawn by the same recipe
 
@@ -34,6 +34,14 @@ KINDS: dict[str, Kind] = {
     "shapes": Kind(meshes, "closed shape{s}"),
     "functions": Kind(functions, "function{s} on {size} points", as_published=True),
     "bumps": Kind(bumps, "bump{s} on {size} points", as_published=True),
+    "rows": Kind(rows, "row{s} of {size} pixels"),
+    "white_noise": Kind(white_noise, "noise signal{s} of {size} points", as_published=True),
+    "clips": Kind(clips, "clip{s} of {size} frames of {size} x {size} pixels"),
+}
+PICTURES: dict[str, Callable[..., tuple[Proposal, str]]] = {
+    "natural": natural_pictures,
+    "text": text_pictures,
+    "rows": picture_rows,
 }
 
 
@@ -66,12 +74,10 @@ class SignalSet:
 def signal_set(experiment: str, settings: Any, source: Source) -> SignalSet:
     """The signals for an experiment's `signals` settings. Raises ConfigError where there are too few."""
     kind, where = KINDS[settings.kind], f"experiments.{experiment}.signals"
-    if kind.module is None:
-        propose: Callable[..., tuple[Proposal, str]] = {"natural": natural_pictures, "text": text_pictures}[
-            settings.kind
-        ]
-        proposal, use = propose(where, settings, source)
+    if settings.kind in PICTURES:
+        proposal, use = PICTURES[settings.kind](where, settings, source)
     else:
+        assert kind.module
         use = kind.module.__name__
         try:
             proposal = kind.module.propose(settings, source.data_folder)

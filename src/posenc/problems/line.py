@@ -26,7 +26,7 @@ class LineRegression(nn.Module):
     output = "linear"
     dimensions = 1
     channels = 1
-    nyquist = 0.25  # where every second point is observed
+    spacing = "factor"
     chosen_by = ("psnr", "all")
     fixed = True
     together = True
@@ -38,8 +38,8 @@ class LineRegression(nn.Module):
         self, arrays: Mapping[str, Tensor], *, factor: Count = 2, bins: str = "", keeps_path: bool = False
     ) -> None:
         super().__init__()
-        self.targets = arrays["values"].float()
-        count = self.targets.shape[1]
+        self.functions = arrays["values"].float()
+        count = self.functions.shape[1]
         if count % factor:
             raise ValueError(f"line: factor {factor} does not divide the {count} points")
         self.bins = [int(word) for word in bins.split()]
@@ -50,13 +50,17 @@ class LineRegression(nn.Module):
         places = half_open(count)
         self.everywhere = Grid((places,))
         self.observed = Grid((places[::factor],))
-        self.observed_values = self.targets[:, ::factor]
-        self.is_train = torch.arange(count, device=self.targets.device) % factor == 0
+        self.observed_values = self.functions[:, ::factor]
+        self.is_train = torch.arange(count, device=self.functions.device) % factor == 0
         self.keeps_path = keeps_path
         self.path: list[Tensor] = []
 
     def inputs(self, step: int) -> Grid:
         return self.observed
+
+    def targets(self) -> Tensor:
+        """The observed values `(signals, n, 1)`."""
+        return self.observed_values[..., None]
 
     def loss(self, values: Tensor, step: int) -> Tensor:
         """Half the sum of squares of each signal, `(signals,)`."""
@@ -67,7 +71,7 @@ class LineRegression(nn.Module):
         values = predict(self.everywhere)[..., 0]
         if self.keeps_path:
             self.path.append(values)
-        residuals = values.double() - self.targets.double()
+        residuals = values.double() - self.functions.double()
         train = residuals[:, self.is_train]
         yield Score("mse", "train", train.square().mean(dim=1))
         if not self.is_train.all():
@@ -76,7 +80,7 @@ class LineRegression(nn.Module):
         for frequency in self.bins:
             yield Score("residual", "train", magnitudes[:, frequency], item=f"bin {frequency}")
         if last:
-            yield Score("psnr", "all", psnr(values, self.targets))
+            yield Score("psnr", "all", psnr(values, self.functions))
 
     def shown(self, predict: Predict) -> dict[str, Tensor]:
         """Values everywhere `(signals, N)` in float32; `path` `(signals, scored steps, N)`."""
@@ -85,7 +89,7 @@ class LineRegression(nn.Module):
 
     def get_extra_state(self) -> Tensor:
         """The path so far, for a fit that is killed and goes on: `(scored steps, signals, N)`."""
-        return torch.stack(self.path) if self.path else self.targets.new_empty(0, *self.targets.shape)
+        return torch.stack(self.path) if self.path else self.functions.new_empty(0, *self.functions.shape)
 
     def set_extra_state(self, state: Tensor) -> None:
-        self.path = list(state.to(self.targets.device))
+        self.path = list(state.to(self.functions.device))

@@ -5,7 +5,7 @@ look into a cache. Sizes stand here so that a plan can be made without opening a
 them with the files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,12 +78,22 @@ PICTURES = (
     ),
 )
 
-_BY_NAME = {picture.name: picture for picture in PICTURES}
+# Of signals that are grey themselves, and of no others.
+GREY_PICTURES = (BundledPicture("camera", "camera.png", 512, 512, "CC0", "Lav Varshney", ""),)
+
+_BY_NAME = {picture.name: picture for picture in (*PICTURES, *GREY_PICTURES)}
 
 
-def available(size: int, shrink: int) -> list[str]:
+def available(size: int, shrink: int, pictures: Sequence[BundledPicture] = PICTURES) -> list[str]:
     """Names, in table order, of the pictures large enough for a crop of shrink * size px."""
-    return [p.name for p in PICTURES if not size_problem(p.height, p.width, size, shrink)]
+    return [p.name for p in pictures if not size_problem(p.height, p.width, size, shrink)]
+
+
+def photographs_report(names: Sequence[str], tuning: int) -> list[str]:
+    """The names in an order in which the first ones tune: what is no natural scene, where that is needed, else last."""
+    others = [name for name in names if "not a natural scene" in entry(name).note]
+    photographs = [name for name in names if name not in others]
+    return [*others[:tuning], *photographs, *others[tuning:]]
 
 
 def entry(name: str) -> BundledPicture:

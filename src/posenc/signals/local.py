@@ -15,7 +15,7 @@ from posenc.signals.stored import Signal
 
 LICENCE = "as the owner of the file states"
 
-_EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".ppm")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".ppm")
 
 
 def image_files(folder: str | Path) -> list[Path]:
@@ -29,9 +29,9 @@ def image_files(folder: str | Path) -> list[Path]:
     if not folder.is_dir():
         raise SignalError(f"{folder}: not a folder; name the folder that holds the pictures")
     start = folder / "images" if (folder / "images").is_dir() else folder
-    files = [path for path in _visible_files(start) if path.suffix.lower() in _EXTENSIONS]
+    files = [path for path in _visible_files(start) if path.suffix.lower() in EXTENSIONS]
     if not files:
-        kinds = " ".join(_EXTENSIONS)
+        kinds = " ".join(EXTENSIONS)
         raise SignalError(f"{start}: no image files in this folder or below it; put pictures there ({kinds})")
     return sorted(files, key=lambda path: path.relative_to(start).as_posix())
 

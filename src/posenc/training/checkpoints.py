@@ -96,6 +96,12 @@ class Progress:
         """Members and names of the finished signals."""
         return {(row["member"], row["signal"]) for row in self.fitted.values}
 
+    def under_way(self, member: int) -> int:
+        """How many signals of a member the saved state is of; 0 where there is none of it."""
+        if self.running is None or self.running.facts["running"]["member"] != member:
+            return 0
+        return len(self.running.facts["running"]["names"])
+
     def finish(self, fitted: Fitted) -> None:
         self.fitted.add(fitted)
 

@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from posenc.signals.stored import read_signals
 from posenc.training.checkpoints import Checkpoint, Progress
 from posenc.training.devices import choose_device, choose_precision, device_facts, keep_freed_memory
 from posenc.training.outputs import write_values, write_weights
-from posenc.training.stack import build, draws, fit_stack, is_trained, load_class
+from posenc.training.stack import draws, encoding_of, fit_stack, is_trained, load_class
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +34,15 @@ def fit_combination(
     device: str = "auto",
     checkpoint: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
+    slots: int = 1,
 ) -> None:
     """Fit every signal of every member of a combination and write `values`, `arrays`, `weights` and `provenance`.
 
-    combination: the planner's dict with `members` (encodings), `network` and `problem` (each `use`: module:class, and
-    its parameters), `training`, `seed` and `sets`, the signal sets to fit. signals: paths of `values` (.npz), `rows`
-    (.json) and maybe `theory` (.npz). `arrays` keeps what the problem shows of the report signals. checkpoint: `path`,
-    `code` (digest) and `seconds` between two savings. facts go to the provenance as they are.
+    combination: the planner's dict with `members` (encodings, which may carry parameters of the `problem` for
+    themselves), `network` and `problem` (each `use`: module:class, and its parameters), `training`, `seed` and `sets`,
+    the signal sets to fit. signals: paths of `values` (.npz), `rows` (.json) and maybe `theory` (.npz). `arrays` keeps
+    what the problem shows of the report signals. checkpoint: `path`, `code` (digest) and `seconds` between two savings.
+    facts go to the provenance as they are. slots: fits that share the GPU.
     """
     started = time.monotonic()
     keep_freed_memory()
@@ -68,12 +71,15 @@ def fit_combination(
     stacks = target.type == "cuda" and problem.together
     side_by_side = 1 if target.type == "cuda" else getattr(problem, "side_by_side_on_cpu", 1)
     at_once, members = 1, []
-    for member, part in enumerate(combination["members"]):
-        encoding = build(part, problem.dimensions, generator=draws(combination), theory=theory)
+    for member in range(len(combination["members"])):
+        encoding = encoding_of(combination, member, problem.dimensions, draws(combination), theory)
         left = [index for index in wanted if (member, rows[index]["name"]) not in progress.done]
         most = 1 if is_trained(encoding) else side_by_side
-        if stacks and left and not is_trained(encoding):
-            most = signals_that_fit(combination, member, of(left[:1]), precision, theory)
+        if stacks and len(left) > 1 and not is_trained(encoding):
+            # A state that was saved can be gone on from in a stack of its size alone.
+            most = progress.under_way(member) or signals_that_fit(
+                combination, member, of(left[:1]), precision, theory, slots
+            )
         at_once = max(at_once, fit_in_stacks(left, most, functools.partial(fit, member)))
         members.append((encoding, {"bandwidth": encoding.bandwidth(), "out_dim": encoding.out_dim}))
 
@@ -151,15 +157,20 @@ def signals_that_fit(
     arrays: Mapping[str, torch.Tensor],
     precision: str,
     theory: Mapping[str, torch.Tensor] | None,
+    slots: int,
 ) -> int:
-    """How many signals may be stacked in nine tenths of the free memory of a CUDA device: one update of one tells."""
+    """How many signals may be stacked in nine tenths of a slot's share of the free memory of a CUDA device.
+
+    One update of one signal tells. Where not even that fits, it is one: its fit then says so.
+    """
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     brief = {**combination, "training": {**combination["training"], "steps": 1}}
-    fit_stack(brief, member, arrays, [{"name": "trial", "set": ""}], precision, Progress(), theory)
+    with suppress(torch.OutOfMemoryError):
+        fit_stack(brief, member, arrays, [{"name": "trial", "set": ""}], precision, Progress(), theory)
     one = torch.cuda.max_memory_allocated() - before
     torch.cuda.empty_cache()
-    return max(1, int(0.9 * torch.cuda.mem_get_info()[0] / one))
+    return max(1, int(0.9 / slots * torch.cuda.mem_get_info()[0] / one))
 
 
 def digest_of(signals: Mapping[str, str]) -> dict[str, str]:

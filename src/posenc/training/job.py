@@ -22,4 +22,12 @@ def fit_as_job(
             "code": params["code"],
             "seconds": settings["checkpoint_seconds"],
         }
-        fit_combination(params["combination"], signals, outputs, settings["device"], checkpoint, gpu_facts(gpu))
+        fit_combination(
+            params["combination"],
+            signals,
+            outputs,
+            settings["device"],
+            checkpoint,
+            gpu_facts(gpu),
+            settings["slots_per_gpu"],
+        )
