@@ -9,8 +9,9 @@ import pandas as pd
 
 from posenc.files import write_bytes, write_json
 
-# What is measured of an encoding where it trains; by formula where it has one; and why a number is missing.
-METRICS = ("stable_rank", "distance", "stable_rank_closed", "distance_closed", "metrics_note")
+# What is measured of an encoding where it trains, and on how many points; by formula where it has one; and why a number
+# is missing.
+METRICS = ("points", "stable_rank", "distance", "stable_rank_closed", "distance_closed", "metrics_note")
 # The order in which records carry what describes a row; the rest are the values' own columns.
 SETTING_COLUMNS = (
     "paper", "experiment", "preset", "combination", "member", "seed", "encoding", "sigma", "bandwidth", *METRICS,

@@ -24,7 +24,7 @@ THIS_RUN = "this run (laptop scale, stand-in signals)"
 RECORD: dict[str, Any] = {
     "combination": "c", "member": 0, "seed": 0, "encoding": "shifted_gaussian", "sigma": np.nan, "stable_rank": np.nan,
     "distance": np.nan, "features": np.nan, "variant": None, "network": "linear", "depth": np.nan, "width": np.nan,
-    "learning_rate": 1e-3, "steps": STEPS, "device": "cpu", "stride": 2, "signal": "a", "set": "report",
+    "learning_rate": 1e-3, "steps": STEPS, "device": "cpu", "points": 256.0, "signal": "a", "set": "report",
     "source": "picture_a", "item": None, "replicate": None, "condition": None, "split": "test", "metric": "psnr",
     "step": STEPS, "value": np.nan, "status": "ok", "final": True, "chosen": True,
 }  # fmt: skip
@@ -72,9 +72,9 @@ def scales_records(solved: bool = False) -> pd.DataFrame:
             late = step > STEPS - 100 or solved
             rows.append(
                 {
-                    "member": member, "stride": stride, "sigma": scale * stride / SIZE, "step": step, "split": split,
-                    "stable_rank": SIZE / stride * min(1.0, 0.282 / scale), "steps": 1 if solved else STEPS, **signal,
-                    "value": found[split] + signal["lift"] if late else 0.0,
+                    "member": member, "points": SIZE / stride, "sigma": scale * stride / SIZE, "step": step,
+                    "split": split, "stable_rank": SIZE / stride * min(1.0, 0.282 / scale), "steps": 1 if solved else STEPS,
+                    **signal, "value": found[split] + signal["lift"] if late else 0.0,
                 }
             )  # fmt: skip
     return frame(rows)
@@ -87,8 +87,8 @@ def impulse_records(noise: bool) -> pd.DataFrame:
     ):
         count = SIZE // stride
         about = {
-            "encoding": encoding, "combination": f"{encoding}/{seed}", "member": member, "stride": stride, "seed": seed,
-            "stable_rank": count if encoding == "impulse" else 0.7 * count + seed, "step": step, **signal,
+            "encoding": encoding, "combination": f"{encoding}/{seed}", "member": member, "points": SIZE / stride,
+            "seed": seed, "stable_rank": count if encoding == "impulse" else 0.7 * count + seed, "step": step, **signal,
         }  # fmt: skip
         rows.append(about | {"split": "train", "value": 130 * step / STEPS})
         rows.append(about | {"split": "test", "value": 0.0 if noise else 11.0 + signal["lift"]})
@@ -101,7 +101,13 @@ def wave_records(noise: bool) -> pd.DataFrame:
     for (member, (stride, sigma)), step, encoding, split in product(
         enumerate(product(STRIDES, frequencies)), LOGGED, ("square_wave", "sine"), ("train", "test")
     ):
-        about = {"encoding": encoding, "combination": encoding, "member": member, "stride": stride, "sigma": sigma}
+        about = {
+            "encoding": encoding,
+            "combination": encoding,
+            "member": member,
+            "points": SIZE / stride,
+            "sigma": sigma,
+        }
         rows.append(about | {"step": step, "split": split, "value": 15 - sigma / 50 + step / STEPS - stride / 8})
     return frame(rows)
 

@@ -134,10 +134,10 @@ def test_models_that_never_memorise_have_no_threshold() -> None:
     assert table.loc[64, ("first σN with train > 100 dB", f"{THIS_RUN}, least squares")] == pytest.approx(0.7)
 
 
-def test_sigma_n_is_sigma_over_the_spacing_and_n_is_rounded_up() -> None:
-    found = samples.with_samples(pd.DataFrame({"stride": [2, 6, 22], "sigma": [0.01, 0.01, 0.01]}), 512)
+def test_sigma_n_is_sigma_times_the_number_of_samples() -> None:
+    found = samples.with_samples(pd.DataFrame({"points": [256.0, 86.0, 24.0], "sigma": [0.01, 0.02, 0.01]}))
     assert found["samples"].tolist() == [256, 86, 24]
-    assert found["scale"].tolist() == pytest.approx([2.56, 5.12 / 6, 5.12 / 22])
+    assert found["scale"].tolist() == pytest.approx([2.56, 1.72, 0.24])
 
 
 def test_curves_of_all_n_lie_on_one_another_over_sigma_n(made_up: Material) -> None:

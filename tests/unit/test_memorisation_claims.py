@@ -39,8 +39,8 @@ def curves(
     """Scores over sigma N, stride and source; sigma N goes from 0.0625 to 4 by factors of two."""
     rows = [
         {
-            "member": member, "stride": stride, "sigma": scale * stride / 512, "signal": f"s{i}", "source": f"p{i}",
-            "split": split, "value": score(scale, stride, i), "stable_rank": 512 / stride * min(1.0, 0.25 / scale),
+            "member": member, "points": 512 / stride, "sigma": scale * stride / 512, "signal": f"s{i}",
+            "source": f"p{i}", "split": split, "value": score(scale, stride, i), "stable_rank": 512 / stride * min(1.0, 0.25 / scale),
         }
         for member, (stride, scale) in enumerate(product(strides, (0.0625, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0)))
         for i in range(sources)
@@ -104,19 +104,19 @@ def test_time_averages_leave_the_last_100_updates_out_and_pair_sources() -> None
 
 def test_late_scores_are_means_over_steps_seeds_and_signals_of_a_source() -> None:
     rows = [
-        {"signal": f"s{i}", "source": f"p{i // 2}", "seed": seed, "step": step, "stride": stride, "value": value}
+        {"signal": f"s{i}", "source": f"p{i // 2}", "seed": seed, "step": step, "points": 512 / stride, "value": value}
         for i, seed, step, stride in product(range(4), (0, 1), (300, 301, 400), (2, 4))
         for value in [1000.0 if step == 300 else i + 10 * seed + step / 100 - stride]
     ]
     records = {"sweep": frame(rows)}
-    least = found("least_late_score", records, "sweep", where=PSNR, along="stride")
+    least = found("least_late_score", records, "sweep", where=PSNR, along="points")
     assert least == pytest.approx([0.5 + 5 + 3.505 - 4, 2.5 + 5 + 3.505 - 4])
     assert found("slope_over_samples", records, "sweep", where=PSNR) == pytest.approx([2, 2])
 
 
 def test_the_best_sigma_is_compared_with_ends_of_the_sweep_and_other_experiments() -> None:
     records = curves(lambda scale, stride, i: 20 + i - abs(math.log2(scale)) * (3 if scale > 1 else 1))
-    where = {**PSNR, "stride": 2}
+    where = {**PSNR, "points": "most"}
     assert found("best_less_end", records, "sweep", where=where, end="largest") == pytest.approx([6] * 3)
     assert found("best_less_end", records, "sweep", where=where, end="smallest") == pytest.approx([4] * 3)
     other = frame([{"signal": f"s{i}", "source": f"p{i}", "value": 10.0} for i in (1, 2, 3)])
@@ -128,7 +128,7 @@ def test_the_best_sigma_is_compared_with_ends_of_the_sweep_and_other_experiments
 
 def test_places_of_a_sweep_count_from_the_smallest_sigma() -> None:
     records = curves(lambda scale, stride, i: scale * (1 + i), strides=(2, 4))
-    where = {**PSNR, "stride": 2}
+    where = {**PSNR, "points": "most"}
     assert found("difference_in_sweep", records, "sweep", where=where, place=1, other_place=0) == pytest.approx(
         [0.0625, 0.125, 0.1875]
     )
@@ -145,9 +145,7 @@ def test_the_smallest_gain_from_samples_is_between_neighbours_at_their_best_sigm
 def test_a_difference_is_taken_at_the_nearest_sigma_n() -> None:
     records = curves(lambda scale, stride, i: 10 * scale + i)
     records["other"] = curves(lambda scale, stride, i: 0.0)["sweep"]
-    values = found(
-        "difference_at_scale", records, "sweep", other="other", where={**PSNR, "stride": 8}, size=512, scale=0.28
-    )
+    values = found("difference_at_scale", records, "sweep", other="other", where={**PSNR, "points": 64}, scale=0.28)
     assert values == pytest.approx([2.5, 3.5, 4.5])
 
 
@@ -174,7 +172,7 @@ def collapsing(scale: float, stride: int, i: int) -> float:
 
 def test_thresholds_over_n_are_picked_by_their_means() -> None:
     records = curves(collapsing)
-    asked = {"where": {}, "size": 512, "threshold": "kept", "level": 3.0}
+    asked = {"where": {}, "threshold": "kept", "level": 3.0}
     shares = [(7 - 0.5 * i) / (10 - 0.5 * i) for i in range(3)]  # of the octave from 10 dB to 20 dB, at 17 dB
     smallest = [math.log10(0.125) + share * math.log10(2) for share in shares]
     assert found("smallest_threshold", records, "sweep", **asked) == pytest.approx(smallest)
@@ -182,16 +180,16 @@ def test_thresholds_over_n_are_picked_by_their_means() -> None:
     # Two strides at one place and one an octave off: a deviation of an octave over the root of three.
     spread = found("spread_of_thresholds", records, "sweep", **asked)
     assert spread == pytest.approx([math.log10(2) / math.sqrt(3)] * 3)
-    one = {"sweep": records["sweep"].query("stride == 2")}
+    one = {"sweep": records["sweep"].query("points == 256")}
     with pytest.raises(NoRecordsError, match="sweep has one level where several are compared"):
         found("spread_of_thresholds", one, "sweep", **asked)
     with pytest.raises(ClaimError, match="threshold is 'lost', expected memorised or kept"):
-        found("smallest_threshold", records, "sweep", where={}, size=512, threshold="lost", level=3)
+        found("smallest_threshold", records, "sweep", where={}, threshold="lost", level=3)
 
 
 def test_a_threshold_beyond_the_sweep_counts_as_its_end_and_is_told() -> None:
     records = curves(lambda scale, stride, i: 30.0 + i, split="train")
-    asked = {"experiment": "sweep", "where": {}, "size": 512, "threshold": "memorised", "level": 100}
+    asked = {"experiment": "sweep", "where": {}, "threshold": "memorised", "level": 100}
     evidence = evidence_for("largest_threshold", records, asked)
     assert evidence.samples[0].tolist() == pytest.approx([math.log10(0.0625)] * 3)
     assert evidence.notes == ("9 of 9 thresholds lie beyond the sweep and count as its end",)
@@ -199,7 +197,7 @@ def test_a_threshold_beyond_the_sweep_counts_as_its_end_and_is_told() -> None:
 
 def test_the_rank_at_a_threshold_is_interpolated_and_taken_over_n() -> None:
     records = curves(lambda scale, stride, i: 130.0 if scale <= 0.5 else 70.0, split="train")
-    (share, *_) = found("largest_rank_share", records, "sweep", where={}, size=512, threshold="memorised", level=100)
+    (share, *_) = found("largest_rank_share", records, "sweep", where={}, threshold="memorised", level=100)
     # Half an octave above 0.5, where the rank is half of N; at 1 it is a quarter.
     assert share == pytest.approx((0.5 + 0.25) / 2)
 
@@ -207,7 +205,7 @@ def test_the_rank_at_a_threshold_is_interpolated_and_taken_over_n() -> None:
 def test_thresholds_of_two_experiments_are_subtracted_on_common_signals() -> None:
     records = curves(collapsing)
     records["other"] = curves(lambda scale, stride, i: collapsing(scale / 2, stride, i), sources=2)["sweep"]
-    asked = {"where": {"stride": 2}, "size": 512, "threshold": "kept", "level": 3.0}
+    asked = {"where": {"points": 256}, "threshold": "kept", "level": 3.0}
     assert found("threshold_shift", records, "other", other="sweep", **asked) == pytest.approx([math.log10(2)] * 2)
     foreign = {"sweep": records["sweep"], "other": records["other"].assign(signal="x")}
     with pytest.raises(NoRecordsError, match="no signal in common"):
@@ -218,11 +216,11 @@ def test_a_plateau_reaches_as_far_as_scores_stay_within_the_drop_without_a_gap()
     def score(scale: float, stride: int, i: int) -> float:
         return {0.0625: 19.0, 0.125: 5.0, 0.25: 18.0, 0.5: 20.0, 1.0: 20.0, 2.0: 14.0, 4.0: 2.0}[scale]
 
-    width = found("plateau_width", curves(score), "sweep", where={**PSNR, "stride": 2}, size=512, drop=3)
+    width = found("plateau_width", curves(score), "sweep", where={**PSNR, "points": "most"}, drop=3)
     low = math.log2(0.125) + (17 - 5) / (18 - 5)
     high = math.log2(1) + (20 - 17) / (20 - 14)
     assert width == pytest.approx([(high - low) * math.log10(2)] * 3)
-    flat = found("plateau_width", curves(lambda *_: 20.0), "sweep", where={**PSNR, "stride": 2}, size=512, drop=3)
+    flat = found("plateau_width", curves(lambda *_: 20.0), "sweep", where={**PSNR, "points": "most"}, drop=3)
     assert flat == pytest.approx([6 * math.log10(2)] * 3)
 
 
@@ -247,19 +245,16 @@ def test_draws_are_seeds_and_deviations_are_from_their_mean() -> None:
 # What is lost
 
 
-def test_a_source_with_a_diverged_fit_is_left_out_and_one_number_of_samples_is_no_sweep() -> None:
+def test_a_source_with_a_diverged_fit_is_left_out_and_several_fits_are_no_score() -> None:
     records = curves(lambda scale, stride, i: 20.0 + i)
     records["sweep"].loc[0, ["status", "value"]] = ["diverged", np.nan]
     evidence = evidence_for(
-        "least_late_score", records, {"experiment": "sweep", "where": {**PSNR, "stride": 2}, "along": "sigma"}
+        "least_late_score", records, {"experiment": "sweep", "where": {**PSNR, "points": "most"}, "along": "sigma"}
     )
     assert (evidence.samples[0].tolist(), evidence.diverged) == ([21, 22], 1)
     assert evidence.notes == ("1 sources left out, a fit diverged",)
-    single = {"sweep": records["sweep"].drop(columns="stride")}
-    with pytest.raises(NoRecordsError, match="sweep has one number of samples alone"):
-        found("slope_over_samples", single, "sweep", where=PSNR)
     with pytest.raises(NoRecordsError, match="several fits per signal and seed"):
-        found("least_late_score", records, "sweep", where=PSNR, along="stride")
+        found("least_late_score", records, "sweep", where=PSNR, along="points")
 
 
 # The claims
@@ -292,7 +287,7 @@ def test_claims_on_sweeps_fail_where_the_collapse_moves_with_n() -> None:
     """With the same sigma for every N, nothing coincides over sigma N."""
     records = made_up_records()
     swept = scales_records()
-    factor = (swept["stride"] / 8).clip(lower=0.25)
+    factor = (64 / swept["points"]).clip(lower=0.25)
     records["row_scales"] = swept.assign(sigma=swept["sigma"] * factor)
     result = judge_claims(CLAIMS, jittered(records), PUBLISHED, "laptop")
     verdicts = {claim["number"]: claim["verdict"] for claim in result["claims"]}

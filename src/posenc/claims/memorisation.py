@@ -4,8 +4,7 @@ A score is a PSNR in dB: of each fit its mean over the last 100 updates, then ov
 or best level has to be picked it is the one whose mean over sources is, so a source's own luck does not pick it. A
 source with a fit that diverged is left out and counted.
 
-sigma N stands for sigma over the spacing of samples: of rows of `size` points of which every `stride`-th is observed,
-sigma size / stride.
+N is the number of training samples, `points` in the records; {points: most} selects the largest number there is.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from posenc.claims.evidence import Evidence, NoRecordsError, Records, Where, rep
 from posenc.claims.model import ClaimError
 
 LATE = 100  # updates
+MOST = "most"
 SPLIT_OF_THRESHOLD = {"memorised": "train", "kept": "test"}
 
 
@@ -105,14 +105,14 @@ def rows_of_items(records: Records, experiment: str, where: Where, items: list[s
 
 def least_late_score(records: Records, *, experiment: str, where: Where, along: str) -> Evidence:
     """The score at the level of the column `along` where it is least."""
-    found = levels(late(rows_of(records, experiment, where, along)), [along], experiment)
+    found = levels(late(rows_of(records, experiment, where)), [along], experiment)
     return found.evidence(found.least())
 
 
 def slope_over_samples(records: Records, *, experiment: str, where: Where) -> Evidence:
     """Change of the score with each doubling of the samples, without its sign."""
-    found = several(levels(late(rows_of(records, experiment, where, "stride")), ["stride"], experiment), experiment)
-    doublings = -np.log2(found.table.columns.to_numpy(dtype=float))
+    found = several(levels(late(rows_of(records, experiment, where)), ["points"], experiment), experiment)
+    doublings = np.log2(found.table.columns.to_numpy(dtype=float))
     return found.evidence(np.abs(np.polyfit(doublings, found.table.to_numpy().T, 1)[0]))
 
 
@@ -143,21 +143,19 @@ def difference_in_sweep(records: Records, *, experiment: str, where: Where, plac
 
 def smallest_gain_from_samples(records: Records, *, experiment: str, where: Where) -> Evidence:
     """The score at the best sigma with so many samples less that with the next fewer, where that is least."""
-    found = levels(late(rows_of(records, experiment, where, "stride")), ["stride", "sigma"], experiment)
-    curves = by_stride(found)
-    best = several(Levels(pd.DataFrame({stride: curve.best() for stride, curve in curves.items()}), found.fits, 0))
-    gains = Levels(-best.table.diff(axis=1).iloc[:, 1:], found.fits, found.lost)  # strides rise, samples fall
+    found = levels(late(rows_of(records, experiment, where)), ["points", "sigma"], experiment)
+    best = pd.DataFrame({samples: curve.best() for samples, curve in by_points(found).items()})
+    several(Levels(best, found.fits, found.lost), experiment)
+    gains = Levels(best.diff(axis=1).iloc[:, 1:], found.fits, found.lost)
     return gains.evidence(gains.least())
 
 
-def difference_at_scale(
-    records: Records, *, experiment: str, other: str, where: Where, size: int, scale: float
-) -> Evidence:
+def difference_at_scale(records: Records, *, experiment: str, other: str, where: Where, scale: float) -> Evidence:
     """The score less that of another experiment at the sigma N nearest to `scale`, on the signals that both have."""
-    both = common_signals(*(late(rows_of(records, name, where, "stride")) for name in (experiment, other)))
+    both = common_signals(*(late(rows_of(records, name, where)) for name in (experiment, other)))
     sides = []
     for name, rows in zip((experiment, other), both, strict=True):
-        octaves = np.abs(np.log2(rows["sigma"] * size / rows["stride"] / scale))
+        octaves = np.abs(np.log2(rows["sigma"] * rows["points"] / scale))
         sides.append(levels(rows[octaves == octaves.min()], ["metric"], name))
     return paired_difference(*sides)
 
@@ -165,64 +163,55 @@ def difference_at_scale(
 # Thresholds in sigma N, as log10
 
 
-def largest_threshold(
-    records: Records, *, experiment: str, where: Where, size: int, threshold: str, level: float
-) -> Evidence:
+def largest_threshold(records: Records, *, experiment: str, where: Where, threshold: str, level: float) -> Evidence:
     """log10 of sigma N at a threshold (see `crossing`), for the number of samples for which it is largest."""
-    found, notes = thresholds(records, experiment, where, size, threshold, level)
+    found, notes = thresholds(records, experiment, where, threshold, level)
     return found.evidence(found.best(), *notes)
 
 
-def smallest_threshold(
-    records: Records, *, experiment: str, where: Where, size: int, threshold: str, level: float
-) -> Evidence:
+def smallest_threshold(records: Records, *, experiment: str, where: Where, threshold: str, level: float) -> Evidence:
     """log10 of sigma N at a threshold (see `crossing`), for the number of samples for which it is smallest."""
-    found, notes = thresholds(records, experiment, where, size, threshold, level)
+    found, notes = thresholds(records, experiment, where, threshold, level)
     return found.evidence(found.least(), *notes)
 
 
-def spread_of_thresholds(
-    records: Records, *, experiment: str, where: Where, size: int, threshold: str, level: float
-) -> Evidence:
+def spread_of_thresholds(records: Records, *, experiment: str, where: Where, threshold: str, level: float) -> Evidence:
     """Standard deviation (divisor n - 1) over numbers of samples of log10 of sigma N at a threshold."""
-    found, notes = thresholds(records, experiment, where, size, threshold, level)
+    found, notes = thresholds(records, experiment, where, threshold, level)
     return found.evidence(several(found, experiment).table.std(axis=1, ddof=1), *notes)
 
 
 def threshold_shift(
-    records: Records, *, experiment: str, other: str, where: Where, size: int, threshold: str, level: float
+    records: Records, *, experiment: str, other: str, where: Where, threshold: str, level: float
 ) -> Evidence:
     """log10 of sigma N at a threshold less that of another experiment, on the signals that both have."""
-    rows = common_signals(*(rows_of(records, name, where, "stride") for name in (experiment, other)))
+    rows = common_signals(*(rows_of(records, name, where) for name in (experiment, other)))
     frames = dict(zip((experiment, other), rows, strict=True))
-    sides = [thresholds(frames, name, where, size, threshold, level) for name in (experiment, other)]
+    sides = [thresholds(frames, name, where, threshold, level) for name in (experiment, other)]
     (first, first_notes), (second, second_notes) = sides
     evidence = paired_difference(first, second)
     return Evidence(evidence.samples, evidence.pairs, evidence.diverged, (*first_notes, *second_notes))
 
 
-def largest_rank_share(
-    records: Records, *, experiment: str, where: Where, size: int, threshold: str, level: float
-) -> Evidence:
+def largest_rank_share(records: Records, *, experiment: str, where: Where, threshold: str, level: float) -> Evidence:
     """Stable rank over the number of samples at a threshold, for the number for which it is largest."""
-    found, notes = thresholds(records, experiment, where, size, threshold, level)
-    rows = rows_of(records, experiment, where, "stride").dropna(subset=["stable_rank"])
+    found, notes = thresholds(records, experiment, where, threshold, level)
+    rows = rows_of(records, experiment, where).dropna(subset=["stable_rank"])
     shares = {}
-    for stride, places in found.table.items():
-        ranks = rows[rows["stride"] == stride].groupby("sigma")["stable_rank"].mean()
+    for samples in found.table.columns.to_numpy(dtype=float):
+        ranks = rows[rows["points"] == samples].groupby("sigma")["stable_rank"].mean()
         if ranks.empty:
             raise NoRecordsError(f"{experiment} has no stable ranks")
-        scales = np.log10(ranks.index.to_numpy(dtype=float) * size / float(str(stride)))
-        samples = np.ceil(size / float(str(stride)))
-        shares[stride] = pd.Series(np.interp(places, scales, ranks) / samples, places.index)
+        places, scales = found.table[samples], np.log10(ranks.index.to_numpy(dtype=float) * samples)
+        shares[samples] = pd.Series(np.interp(places, scales, ranks) / samples, places.index)
     table = Levels(pd.DataFrame(shares), found.fits, found.lost)
     return table.evidence(table.best(), *notes)
 
 
-def plateau_width(records: Records, *, experiment: str, where: Where, size: int, drop: float) -> Evidence:
+def plateau_width(records: Records, *, experiment: str, where: Where, drop: float) -> Evidence:
     """Decades of sigma around the best one over which the score stays within `drop` dB of the best."""
-    rows = late(rows_of(records, experiment, where, "stride"))
-    found = levels(rows.assign(scale=np.log10(rows["sigma"] * size / rows["stride"])), ["scale"], experiment)
+    rows = late(rows_of(records, experiment, where))
+    found = levels(rows.assign(scale=np.log10(rows["sigma"] * rows["points"])), ["scale"], experiment)
     scales = several(found, experiment).table.columns.to_numpy(dtype=float)
     widths = []
     for values in found.table.to_numpy():
@@ -238,19 +227,19 @@ def plateau_width(records: Records, *, experiment: str, where: Where, size: int,
 
 
 def thresholds(
-    records: Records, experiment: str, where: Where, size: int, threshold: str, level: float
+    records: Records, experiment: str, where: Where, threshold: str, level: float
 ) -> tuple[Levels, tuple[str, ...]]:
-    """log10 of sigma N at a threshold: rows sources, columns strides; a note on those that no curve reaches."""
+    """log10 of sigma N at a threshold: rows sources, columns numbers of samples; a note on those beyond the sweep."""
     if threshold not in SPLIT_OF_THRESHOLD:
         raise ClaimError(f"threshold is {threshold!r}, expected {' or '.join(SPLIT_OF_THRESHOLD)}")
     of_split = {**where, "metric": "psnr", "split": SPLIT_OF_THRESHOLD[threshold]}
-    found = levels(late(rows_of(records, experiment, of_split, "stride")), ["stride", "sigma"], experiment)
+    found = levels(late(rows_of(records, experiment, of_split)), ["points", "sigma"], experiment)
     places, outside = {}, 0
-    for stride, curve in by_stride(found).items():
-        scales = np.log10(curve.table.columns.to_numpy(dtype=float) * size / stride)
+    for samples, curve in by_points(found).items():
+        scales = np.log10(curve.table.columns.to_numpy(dtype=float) * samples)
         crossed = [crossing(scales, values, threshold, level) for values in curve.table.to_numpy()]
         outside += int(np.isin(crossed, (scales[0], scales[-1])).sum())
-        places[stride] = pd.Series(crossed, curve.table.index)
+        places[samples] = pd.Series(crossed, curve.table.index)
     count = len(found.table) * len(places)
     notes = (f"{outside} of {count} thresholds lie beyond the sweep and count as its end",) if outside else ()
     return Levels(pd.DataFrame(places), found.fits, found.lost), notes
@@ -306,7 +295,7 @@ def by_draw(
     """Scores of both sides: rows seeds, columns the levels that both sides have."""
     found = []
     for side in (first, second):
-        rows = late(rows_of(records, experiment, {**where, **side}, along))
+        rows = late(rows_of(records, experiment, {**where, **side}))
         found.append(levels(rows.assign(source=rows["seed"]), [along], experiment))
     seeds = found[0].table.index.intersection(found[1].table.index)
     shared = found[0].table.columns.intersection(found[1].table.columns)
@@ -342,13 +331,12 @@ STATISTICS: dict[str, Callable[..., Evidence]] = {
 # Tables of scores
 
 
-def rows_of(records: Records, experiment: str, where: Where, *columns: str) -> pd.DataFrame:
+def rows_of(records: Records, experiment: str, where: Where) -> pd.DataFrame:
     """Rows of report signals at every step, where the columns have the given values."""
     frame = records.get(experiment)
-    # A problem's parameter has a column only where it has several values.
-    if frame is not None and "stride" in {*where, *columns} and "stride" not in frame:
-        raise NoRecordsError(f"{experiment} has one number of samples alone")
-    rows = report_rows(records, experiment, where)
+    known = frame if frame is not None else {}
+    most = {column: frame[column].max() for column, value in where.items() if value == MOST and column in known}
+    rows = report_rows(records, experiment, {**where, **most})
     if rows.empty:
         spelled = ", ".join(f"{column}={value}" for column, value in where.items())
         raise NoRecordsError(f"no records of {experiment} with {spelled}")
@@ -388,13 +376,13 @@ def complete_mean(rows: pd.DataFrame, by: list[str]) -> pd.Series[float]:
     return groups.mean().where(groups.count() == groups.size())
 
 
-def by_stride(found: Levels) -> dict[float, Levels]:
-    """Stride -> its scores over rising sigma, from a table over strides and sigmas."""
-    strides = found.table.columns.get_level_values(0).unique()
-    return {float(stride): Levels(found.table[stride], found.fits, found.lost) for stride in strides}
+def by_points(found: Levels) -> dict[float, Levels]:
+    """Number of samples -> scores over rising sigma, from a table over both."""
+    counts = found.table.columns.get_level_values(0).unique()
+    return {float(samples): Levels(found.table[samples], found.fits, found.lost) for samples in counts}
 
 
-def several(found: Levels, experiment: str = "the sweep") -> Levels:
+def several(found: Levels, experiment: str) -> Levels:
     """The table, if it has more than one level."""
     if len(found.table.columns) < 2:
         raise NoRecordsError(f"{experiment} has one level where several are compared")

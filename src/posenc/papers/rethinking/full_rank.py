@@ -14,7 +14,7 @@ from matplotlib.typing import LineStyleType
 
 from posenc.papers.curves import PSNR
 from posenc.papers.material import Column, Figure, Material, Table
-from posenc.papers.rethinking.samples import by_samples, row_size, sample_colours, with_samples
+from posenc.papers.rethinking.samples import by_samples, sample_colours, with_samples
 from posenc.papers.scores import (
     divergence_notes,
     encoding_order,
@@ -36,7 +36,7 @@ PUBLISHED_ENCODINGS = ["impulse", "random_noise"]
 def psnr_by_samples(material: Material, experiments: dict[str, str]) -> pd.DataFrame:
     """The PSNR rows of experiments by kind of signals, with `signals`, `samples` and `scale`."""
     return pd.concat(
-        with_samples(psnr_rows(material.records(name), SPLITS), row_size(material, name)).assign(signals=kind)
+        with_samples(psnr_rows(material.records(name), SPLITS)).assign(signals=kind)
         for kind, name in experiments.items()
     )
 

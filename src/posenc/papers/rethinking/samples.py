@@ -1,7 +1,6 @@
 """Linear models over sigma and the number of training samples (R-F7): curves, their collapse and its places.
 
-A row of `size` points of which every `stride`-th is observed has N = size / stride samples, rounded up. sigma N stands
-for sigma over the spacing of samples, sigma size / stride, which it is but for that rounding.
+N is the number of training samples, and sigma N sigma over their spacing, but for the rounding of N.
 Scores are PSNR in dB, means over the last 100 updates, then over seeds, then over signals.
 """
 
@@ -39,21 +38,14 @@ THRESHOLDS = {
 }
 
 
-def row_size(material: Material, experiment: str) -> int:
-    """How many points the rows of an experiment have."""
-    return len(next(iter(material.signals(experiment).values()))["values"])
-
-
-def with_samples(rows: pd.DataFrame, size: int) -> pd.DataFrame:
+def with_samples(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows with `samples`, N, and `scale`, sigma N."""
-    return rows.assign(
-        samples=np.ceil(size / rows["stride"]).astype(int), scale=(rows["sigma"] * size / rows["stride"]).astype(float)
-    )
+    return rows.assign(samples=rows["points"].astype(int), scale=rows["sigma"] * rows["points"])
 
 
 def sweep(material: Material, experiment: str) -> pd.DataFrame:
     """encoding, samples, sigma, scale, stable_rank, split, mean, std, n: late PSNR over signals."""
-    rows = with_samples(late(psnr_rows(material.records(experiment), SPLITS)), row_size(material, experiment))
+    rows = with_samples(late(psnr_rows(material.records(experiment), SPLITS)))
     by = ["encoding", "samples", "sigma", "scale", "split"]
     ranks = rows.groupby(by)["stable_rank"].mean().rename("stable_rank").reset_index()
     return summary(signal_means(rows, by), by).merge(ranks, on=by)
@@ -162,7 +154,7 @@ def figure_collapse(material: Material) -> Figure:
                 axes.set(xscale="log", ylabel=f"{split} {PSNR}", title=f"{solver}, {split}")
         panels[0, 0].invert_xaxis()  # shared
         for axes in panels[-1]:
-            axes.set_xlabel("σN (sigma over the spacing of samples)")
+            axes.set_xlabel("σN (sigma times the number of samples)")
         key = [Line2D([], [], color=colour, label=f"N = {count}") for count, colour in colours.items()]
         figure.legend(handles=key, loc="outside upper center", ncols=8)
     about = material.published["thresholds"]
