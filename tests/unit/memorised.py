@@ -73,8 +73,8 @@ def scales_records(solved: bool = False) -> pd.DataFrame:
             rows.append(
                 {
                     "member": member, "points": SIZE / stride, "sigma": scale * stride / SIZE, "step": step,
-                    "split": split, "stable_rank": SIZE / stride * min(1.0, 0.282 / scale), "steps": 1 if solved else STEPS,
-                    **signal, "value": found[split] + signal["lift"] if late else 0.0,
+                    "split": split, "stable_rank": SIZE / stride * min(1.0, 0.282 / scale), **signal,
+                    "steps": 1 if solved else STEPS, "value": found[split] + signal["lift"] if late else 0.0,
                 }
             )  # fmt: skip
     return frame(rows)

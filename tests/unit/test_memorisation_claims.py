@@ -40,7 +40,8 @@ def curves(
     rows = [
         {
             "member": member, "points": 512 / stride, "sigma": scale * stride / 512, "signal": f"s{i}",
-            "source": f"p{i}", "split": split, "value": score(scale, stride, i), "stable_rank": 512 / stride * min(1.0, 0.25 / scale),
+            "source": f"p{i}", "split": split, "value": score(scale, stride, i),
+            "stable_rank": 512 / stride * min(1.0, 0.25 / scale),
         }
         for member, (stride, scale) in enumerate(product(strides, (0.0625, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0)))
         for i in range(sources)
