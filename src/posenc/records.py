@@ -9,9 +9,9 @@ import pandas as pd
 
 from posenc.files import write_bytes, write_json
 
-# How many axes the domain of an encoding has; what is measured of it where it trains; by formula where it has one; and
-# why a number is missing.
-METRICS = ("dimensions", "stable_rank", "distance", "stable_rank_closed", "distance_closed", "metrics_note")
+# How many axes the domain of an encoding has; what is measured of it where it trains, and on how many points; by formula
+# where it has one; and why a number is missing.
+METRICS = ("dimensions", "points", "stable_rank", "distance", "stable_rank_closed", "distance_closed", "metrics_note")
 # The order in which records carry what describes a row; the rest are the values' own columns.
 SETTING_COLUMNS = (
     "paper", "experiment", "preset", "combination", "member", "seed", "encoding", "sigma", "bandwidth", *METRICS,

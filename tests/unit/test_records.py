@@ -21,7 +21,7 @@ from posenc.training.outputs import VALUE_COLUMNS, write_values
 # As the records contract states them.
 COLUMNS = [
     *("paper", "experiment", "preset", "combination", "member", "seed", "encoding", "sigma", "bandwidth", "dimensions"),
-    *("stable_rank", "distance", "stable_rank_closed", "distance_closed", "metrics_note", "features"),
+    *("points", "stable_rank", "distance", "stable_rank_closed", "distance_closed", "metrics_note", "features"),
     *("variant", "network", "depth", "width", "optimizer", "learning_rate", "steps", "precision", "device"),
     *sorted(set(parameter_columns()) - {"sigma", "features", "variant", "depth", "width"}),
     *("signal", "set", "source", "item", "replicate", "condition", "split", "metric", "step", "value", "status"),

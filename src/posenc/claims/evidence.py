@@ -36,12 +36,18 @@ class Evidence:
 
 def final_rows(records: Records, experiment: str, where: Where) -> pd.DataFrame:
     """Rows of report signals at the reported step, where the columns have the given values."""
+    rows = report_rows(records, experiment, where)
+    return rows[rows["final"].astype(bool)]
+
+
+def report_rows(records: Records, experiment: str, where: Where) -> pd.DataFrame:
+    """Rows of report signals at every step, where the columns have the given values."""
     if experiment not in records:
         raise ClaimError(f"experiment {experiment!r} is not among the claim's experiments; add it there")
     frame = records[experiment]
     if frame is None or frame.empty:
         raise NoRecordsError(f"no records of {experiment}")
-    keep = (frame["set"] == "report") & frame["final"].astype(bool)
+    keep = frame["set"] == "report"
     for column, value in where.items():
         if column not in frame.columns:
             raise ClaimError(f"records of {experiment} have no column {column!r} {among(column, list(frame.columns))}")

@@ -47,6 +47,7 @@ def run_metrics(spec: Mapping[str, Any], output: str) -> None:
 def metrics(encoding: Encoding, places: Grid | torch.Tensor) -> dict[str, Any]:
     """Stable rank of the training places' features, and half the width of their similarity at the level 0.1.
 
+    `points`: how many places there are.
     `stable_rank`, `distance` (unit length, along the diagonal of the domain): computed from the encoding itself;
     `stable_rank_closed`, `distance_closed`: by formula, for infinitely many features. None where there is none;
     `metrics_note` says why for the first two. An encoding for each axis stands for the Kronecker product of them.
@@ -69,6 +70,7 @@ def metrics(encoding: Encoding, places: Grid | torch.Tensor) -> dict[str, Any]:
         notes.append("distance: similarity does not fall to 0.1 within the domain")
     return {
         "dimensions": encoding.in_dim,
+        "points": len(places),
         "stable_rank": rank,
         "distance": width,
         "stable_rank_closed": closed_rank(axes, places),

@@ -12,6 +12,7 @@ import pandas as pd
 
 ENCODINGS = ["none", "basic", "positional", "gaussian"]  # the order of every table and legend
 FIT = ["combination", "member", "signal"]  # what makes one fit in the records
+LATE = 100  # updates at the end of training; Zheng et al. 2021 report means over them
 # Where an experiment fits one encoding with several of these, each is a row and a line of its own; so with the other
 # parameters of encodings and networks.
 VARIED = ["variant", "features", "network", "depth", "width", "learning_rate", "steps"]
@@ -65,6 +66,16 @@ def metric_rows(
     """As `psnr_rows`, of any metric."""
     wanted = (records["metric"] == metric) & records["split"].isin(splits) & records["set"].isin(sets)
     return records[wanted & ~is_of_diverged_fit(records)]
+
+
+def late(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the last `LATE` updates; of fits that are scored less often, that of the last one."""
+    return rows[rows["step"] > rows["steps"] - LATE]
+
+
+def before_late(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of all updates but the last `LATE`."""
+    return rows[rows["step"] <= rows["steps"] - LATE]
 
 
 def signal_means(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:

@@ -1,4 +1,5 @@
-"""Zheng, Ramasinghe, Lucey 2021: Rethinking Positional Encoding; and 2022: Trading Positional Complexity vs. Deepness.
+"""Zheng, Ramasinghe, Lucey 2021, Rethinking Positional Encoding, and 2022, Trading Positional Complexity vs. Deepness.
 
-Neither paper's own numbering is known: ids such as R-F3 name groups of figures that the authors' notebooks write.
+Their own numbers of figures and tables are not known: R-F1 to R-F13 are this project's names of the authors' output
+files.
 """
