@@ -260,7 +260,7 @@ def test_an_optimizer_that_is_put_back_goes_on_as_before(optimizer: Any) -> None
 
 def test_every_optimizer_of_the_config_is_there() -> None:
     chosen = Training.model_fields["optimizer"].annotation
-    assert set(OPTIMIZERS) == set(get_args(chosen)) == {"adam", "sgd"}
+    assert set(OPTIMIZERS) == set(get_args(chosen)) == {"adam", "sgd", "least_squares"}
 
 
 def test_the_learning_rate_falls_to_a_tenth_in_the_decay_steps() -> None:

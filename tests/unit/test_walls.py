@@ -106,6 +106,7 @@ def test_a_fit_s_code_has_no_plan_and_no_records_in_it(kind: str) -> None:
         # Of subjects that it does not name, a fit sees what all of their kind share; of signals how they are stored.
         shared = {
             "encodings/base.py",
+            "encodings/per_axis.py",
             "networks/inputs.py",
             "problems/grid.py",
             "problems/score.py",

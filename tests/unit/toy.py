@@ -86,3 +86,38 @@ def counted(inputs: Inputs) -> Found:
 def bare(inputs: Inputs) -> Found:
     """A study of its parameters alone."""
     return Found([{"metric": "sum", "value": float(sum(inputs.parameters["numbers"]))}])
+
+
+class Surface:
+    """Surfaces `values` (signals, H, W, 1), learnt at every point of their grid or at points drawn beside it."""
+
+    name = "surface"
+    output = "linear"
+    dimensions, channels = 2, 1
+    fixed = True
+    together = True
+
+    def __init__(
+        self, arrays: Mapping[str, Tensor], *, scattered: bool = False, layer_ranks: bool = False, scale: float = 1.0
+    ) -> None:
+        self.values = scale * arrays["values"].float().flatten(1, 2)
+        height, width = arrays["values"].shape[1:3]
+        self.grid = Grid((torch.arange(width) / width, torch.arange(height) / height))
+        shifts = 0.5 / width * torch.rand(len(self.grid), 2, generator=torch.Generator().manual_seed(0))
+        self.where = self.grid.points() + shifts if scattered else self.grid
+        self.layer_ranks = layer_ranks
+
+    def inputs(self, step: int) -> Grid | Tensor:
+        return self.where
+
+    def targets(self) -> Tensor:
+        return self.values
+
+    def loss(self, values: Tensor, step: int) -> Tensor:
+        return (values - self.values).square().mean(dim=(1, 2))
+
+    def scores(self, predict: Predict, last: bool) -> Iterator[Score]:
+        yield Score("error", "train", (predict(self.where) - self.values).square().mean(dim=(1, 2)))
+
+    def shown(self, predict: Predict) -> dict[str, Tensor]:
+        return {"": predict(self.grid)[..., 0]}

@@ -44,6 +44,14 @@ class Encoding(nn.Module):
         frequencies = self.frequencies()
         return None if frequencies is None else float(frequencies.double().square().mean().sqrt())
 
+    def closed_rank(self, samples: int) -> float | None:
+        """Stable rank of so many equispaced points of one axis, of infinitely many features; None without a formula."""
+        return None
+
+    def closed_similarity(self, displacements: Tensor) -> Tensor | None:
+        """D of displacements along one axis, D(0) = 1, of infinitely many features; None without a formula."""
+        return None
+
 
 class FourierEncoding(Encoding):
     """gamma(v) = [sin(2 pi B v), cos(2 pi B v)], all sines first (Tancik et al. 2020, eq. 5, a_j = 1).

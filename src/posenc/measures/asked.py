@@ -16,8 +16,7 @@ from posenc.problems.score import Predict
 from posenc.signals.stored import Row, read_signals
 from posenc.training.devices import choose_device
 from posenc.training.fit import read_theory
-from posenc.training.loop import predict
-from posenc.training.stack import build, draws
+from posenc.training.stack import asking, build, draws, encoding_of, network_of, problem_of
 
 
 @dataclass(frozen=True)
@@ -81,10 +80,10 @@ def networks(
         for index, row in enumerate(rows):
             if row["name"] in names:
                 arrays = {name: torch.from_numpy(array[[index]]).to(device) for name, array in whole.items()}
-                problem = build(combination["problem"], arrays, seed=combination["seed"])
+                problem = build(problem_of(combination, member), arrays, seed=combination["seed"])
                 encoding, network = untrained(combination, member, problem, theory)
                 put_back(encoding, network, weights, prefix, row["name"])
-                ask = asking(network.to(device), encoding.to(device), device)
+                ask = asking(network.to(device), encoding.to(device), problem, device)
                 yield member, Asked(ask, problem, arrays, row, spec["parameters"])
 
 
@@ -93,10 +92,8 @@ def untrained(
 ) -> tuple[Encoding, nn.Module]:
     """A member's encoding and one network, as its fit made them."""
     generator = draws(combination)
-    encoding: Encoding = build(combination["members"][member], problem.dimensions, generator=generator, theory=theory)
-    about = {"output": problem.output, "stack": 1, "generator": generator}
-    network: nn.Module = build(combination["network"], encoding.out_dim, problem.channels, **about)
-    return encoding, network
+    encoding = encoding_of(combination, member, problem.dimensions, generator, theory)
+    return encoding, network_of(combination, encoding, problem, 1, generator)
 
 
 @torch.no_grad()
@@ -108,7 +105,3 @@ def put_back(encoding: Encoding, network: nn.Module, weights: Mapping[str, Tenso
         parameter.copy_(weights[f"{prefix}{signal}.encoding.{name}"])
     for name, buffer in encoding.named_buffers():
         buffer.copy_(weights[f"{prefix}encoding.{name}"])
-
-
-def asking(network: nn.Module, encoding: Encoding, device: torch.device) -> Predict:
-    return lambda where: predict(network, encoding, where, device)

@@ -12,5 +12,13 @@ class AxisFeatures(NamedTuple):
     columns: Tensor  # (columns,) their places among all features
 
 
+class Blend(NamedTuple):
+    """Scattered points, each the weighted sum of the corners of the cell of a virtual grid that it lies in."""
+
+    axes: list[AxisFeatures]  # of the virtual grid
+    corners: Tensor  # (n, 2**d) int64, numbers of grid points, last axis slowest
+    weights: Tensor  # (n, 2**d), each row of sum 1
+
+
 # `(n, width)` of any points, or one entry per axis of a grid, in coordinate order.
 Features = Tensor | list[AxisFeatures]

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -23,7 +23,8 @@ class MLP(nn.Module):
     `initialisation` as the authors' (Tancik et al. 2020, code). `glorot`, of the tasks: Glorot-normal weights, which in
     their library is a normal truncated at two standard deviations and rescaled to variance 2 / (fan_in + fan_out), and
     biases N(0, 0.01**2). `lecun`, of the studies in one dimension: weights N(0, 1 / fan_in) and biases 0, the standard
-    parameterisation with W_std 1 and b_std 0. All networks of the stack start from the same draw, as the authors used
+    parameterisation with W_std 1 and b_std 0. `uniform`, torch's default, of Zheng et al. (2021, 2022): weights and
+    biases uniform on +-1 / sqrt(fan_in). All networks of the stack start from the same draw, as the authors used
     one key for every picture.
     """
 
@@ -36,7 +37,7 @@ class MLP(nn.Module):
         *,
         depth: Count = 4,
         width: Count = 256,
-        initialisation: Literal["glorot", "lecun"] = "glorot",
+        initialisation: Literal["glorot", "lecun", "uniform"] = "glorot",
         output: str = "linear",
         stack: int = 1,
         generator: torch.Generator,
@@ -49,21 +50,36 @@ class MLP(nn.Module):
             if initialisation == "glorot":
                 weight = glorot_normal(fan_in, fan_out, generator)
                 bias = 0.01 * torch.randn(1, fan_out, generator=generator)
-            else:
+            elif initialisation == "lecun":
                 weight = torch.randn(fan_in, fan_out, generator=generator) / math.sqrt(fan_in)
                 bias = torch.zeros(1, fan_out)
+            else:
+                bound = 1 / math.sqrt(fan_in)
+                weight = torch.empty(fan_in, fan_out).uniform_(-bound, bound, generator=generator)
+                bias = torch.empty(1, fan_out).uniform_(-bound, bound, generator=generator)
             self.weights.append(nn.Parameter(weight.repeat(stack, 1, 1)))
             self.biases.append(nn.Parameter(bias.repeat(stack, 1, 1)))
         self.output = OUTPUTS[output]()
 
     def forward(self, features: Features) -> Tensor:
-        if isinstance(features, Tensor):
-            hidden = dense(features.expand(len(self.weights[0]), *features.shape), self.weights[0], self.biases[0])
-        else:
-            hidden = summed_over_axes(features, self.weights[0], self.biases[0])
+        hidden = self.first_layer(features)
         for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
             hidden = dense(torch.relu_(hidden), weight, bias)  # in place: no copy in memory
         return self.output(hidden.float())
+
+    def first_layer(self, features: Features) -> Tensor:
+        """What the first layer gives, before its ReLU: `(stack, n, width)`."""
+        if isinstance(features, Tensor):
+            return dense(features.expand(len(self.weights[0]), *features.shape), self.weights[0], self.biases[0])
+        return summed_over_axes(features, self.weights[0], self.biases[0])
+
+    def hidden(self, features: Features) -> Iterator[Tensor]:
+        """Activations `(stack, n, width)` of each hidden layer, after its ReLU."""
+        hidden = self.first_layer(features)
+        for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
+            hidden = torch.relu(hidden)
+            yield hidden
+            hidden = dense(hidden, weight, bias)
 
     def state_of(self, index: int) -> dict[str, Tensor]:
         """Weights `(in, out)` and biases `(1, out)` of one network of the stack, by name."""

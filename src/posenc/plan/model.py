@@ -98,11 +98,14 @@ class TrainingOverride(Model):
 
 
 class Training(Model):
-    """How the weights are found: Adam (0.9, 0.999, 1e-8), or plain gradient descent."""
+    """How the weights are found: Adam (0.9, 0.999, 1e-8), plain gradient descent, or minimum-norm least squares."""
 
     steps: Count = Field(description="updates")
     learning_rate: Positive = Field(description="of the optimizer")
-    optimizer: Literal["adam", "sgd"] = Field("adam", description="Adam, or gradient descent without momentum")
+    optimizer: Literal["adam", "sgd", "least_squares"] = Field(
+        "adam",
+        description="Adam, gradient descent without momentum, or least squares in one step, of linear networks",
+    )
     decay_steps: Count | None = Field(
         None, description="the learning rate falls to a tenth in so many updates, evenly; null keeps it"
     )
@@ -254,6 +257,33 @@ class Experiment(Model):
                     f"networks.{network} takes the encoding {only} alone, not {', '.join(others)}; give it"
                     " an experiment of its own"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def closed_forms(self) -> "Experiment":
+        if self.training.optimizer != "least_squares":
+            return self
+        overrides = [getattr(entry, "training", None) for entry in entries(self.encodings).values()]
+        steps = [self.training.steps, *(override.steps for override in overrides if override and override.steps)]
+        if max(steps) > 1:
+            raise ValueError(f"training.optimizer = least_squares: steps must be 1, not {max(steps)}")
+        problem, parameters = chosen_problem(self)
+        if "targets" not in problem.methods or not problem.attributes.get("fixed"):
+            raise ValueError(f"training.optimizer = least_squares: problem {problem.name} has no closed form")
+        output = parameters.get("output_activation", problem.attributes.get("output", "linear"))
+        if output != "linear":
+            raise ValueError(f"training.optimizer = least_squares: the problem's output is {output}; it must be linear")
+        for name, entry in entries(self.networks).items():
+            part = parts("networks")[name]
+            depth = part.attributes.get("closed_form_depth")
+            if "solve" not in part.methods:
+                able = [other.name for other in parts("networks").values() if "solve" in other.methods]
+                raise ValueError(
+                    f"training.optimizer = least_squares: networks.{name} has no closed form; those of"
+                    f" {' and '.join(able)} do"
+                )
+            if depth and any(given != depth for given in entry.depth):  # type: ignore[attr-defined]
+                raise ValueError(f"training.optimizer = least_squares: networks.{name}.depth must be {depth}")
         return self
 
     @model_validator(mode="after")

@@ -36,6 +36,7 @@ class Part:
     doc: str
     attributes: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, Parameter] = field(default_factory=dict)
+    methods: frozenset[str] = frozenset()
 
 
 @cache
@@ -53,6 +54,7 @@ def parts(folder: str) -> dict[str, Part]:
                     doc=inspect.cleandoc(ast.get_docstring(node) or ""),
                     attributes=attributes,
                     parameters=init_parameters(node, classes),
+                    methods=methods(node, classes),
                 )
                 found[part.name] = part
     return found
@@ -68,6 +70,13 @@ def class_attributes(node: ast.ClassDef) -> dict[str, Any]:
             except ValueError:
                 continue
     return attributes
+
+
+def methods(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> frozenset[str]:
+    """Names of the methods of a class and of its bases in the same module."""
+    own = {statement.name for statement in node.body if isinstance(statement, ast.FunctionDef)}
+    bases = [classes[base.id] for base in node.bases if isinstance(base, ast.Name) and base.id in classes]
+    return frozenset(own.union(*(methods(base, classes) for base in bases)))
 
 
 def init_parameters(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> dict[str, Parameter]:

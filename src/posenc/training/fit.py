@@ -21,7 +21,7 @@ from posenc.signals.stored import read_signals
 from posenc.training.checkpoints import Checkpoint, Progress
 from posenc.training.devices import choose_device, choose_precision, device_facts, keep_freed_memory
 from posenc.training.outputs import write_values, write_weights
-from posenc.training.stack import build, draws, fit_stack, is_trained, load_class
+from posenc.training.stack import draws, encoding_of, fit_stack, is_trained, load_class
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,8 @@ def fit_combination(
 ) -> None:
     """Fit every signal of every member of a combination and write `values`, `arrays`, `weights` and `provenance`.
 
-    combination: the planner's dict with `members` (encodings), `network` and `problem` (each `use`: module:class, and
+    combination: the planner's dict with `members` (encodings, which may carry parameters
+    of the `problem` for themselves), `network` and `problem` (each `use`: module:class, and
     its parameters), `training`, `seed` and `sets`, the signal sets to fit. signals: paths of `values` (.npz), `rows`
     (.json) and maybe `theory` (.npz). `arrays` keeps what the problem shows of the report signals. checkpoint: `path`,
     `code` (digest) and `seconds` between two savings. facts go to the provenance as they are.
@@ -68,8 +69,8 @@ def fit_combination(
     stacks = target.type == "cuda" and problem.together
     side_by_side = 1 if target.type == "cuda" else getattr(problem, "side_by_side_on_cpu", 1)
     at_once, members = 1, []
-    for member, part in enumerate(combination["members"]):
-        encoding = build(part, problem.dimensions, generator=draws(combination), theory=theory)
+    for member in range(len(combination["members"])):
+        encoding = encoding_of(combination, member, problem.dimensions, draws(combination), theory)
         left = [index for index in wanted if (member, rows[index]["name"]) not in progress.done]
         most = 1 if is_trained(encoding) else side_by_side
         if stacks and left and not is_trained(encoding):

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from posenc.encodings.base import Encoding
-from posenc.networks.inputs import AxisFeatures, Features
+from posenc.encodings.per_axis import PerAxis
+from posenc.networks.inputs import AxisFeatures, Blend, Features
 from posenc.problems.grid import Grid
+from posenc.training.blending import blend
 from posenc.training.devices import matrix_products
 
 POINTS_PER_SLAB = 1 << 16
@@ -71,9 +73,15 @@ def train(
         yield step, losses.detach()
 
 
-def encode(encoding: Encoding, where: Grid | Tensor, device: torch.device) -> Features:
-    """Features of points, or of a grid's points: axis by axis where the encoding allows it. In float32 at least."""
-    columns = encoding.axis_columns() if isinstance(where, Grid) and where.dimensions > 1 else None
+def encode(encoding: Encoding, where: Grid | Tensor, device: torch.device, grid: int = 0) -> Features | Blend:
+    """Features of points, or of a grid's points: axis by axis where the encoding allows it. In float32 at least.
+
+    What has an encoding for each axis never sees single points: they are blended on a virtual grid of `grid` per axis.
+    """
+    apart = isinstance(encoding, PerAxis)
+    if isinstance(encoding, PerAxis) and isinstance(where, Tensor):
+        return blend(encoding, where.to(device), grid)
+    columns = encoding.axis_columns() if isinstance(where, Grid) and (where.dimensions > 1 or apart) else None
     if columns is None or isinstance(where, Tensor):
         points = where if isinstance(where, Tensor) else where.points()
         features: Tensor = encoding(points.to(device))
@@ -86,7 +94,7 @@ def encode(encoding: Encoding, where: Grid | Tensor, device: torch.device) -> Fe
     return by_axis
 
 
-def lowered(features: Features, precision: str) -> Features:
+def lowered(features: Features | Blend, precision: str) -> Features | Blend:
     """Features as the matrix products take them: those of points in half the memory, where that is the precision."""
     return features.bfloat16() if precision == "bf16" and isinstance(features, Tensor) else features
 
@@ -96,7 +104,7 @@ def predict(network: nn.Module, encoding: Encoding, where: Grid | Tensor, device
     """Values `(stack, n, channels)` in float32, slab by slab: beside them, memory does not grow with n."""
     done, values = 0, torch.empty(0)
     for slab in where.split(POINTS_PER_SLAB) if isinstance(where, Tensor) else where.slabs(POINTS_PER_SLAB):
-        shown = network(encode(encoding, slab, device))
+        shown = network(encode(encoding, slab, device, getattr(network, "grid", 0)))
         if not done:  # all at once: a piece per slab would lie in the way of the next slab's features
             values = shown.new_empty(len(shown), len(where), shown.shape[-1])
         values[:, done : done + len(slab)] = shown

@@ -1,5 +1,6 @@
 """Fits side by side: one network per signal, each trained and scored on its own signal."""
 
+import copy
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -9,14 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from posenc.encodings.base import Encoding
+from posenc.encodings.per_axis import PerAxis
 from posenc.problems.grid import Grid
+from posenc.problems.score import Predict
 from posenc.training.adam import Adam
 from posenc.training.checkpoints import Progress
+from posenc.training.least_squares import LeastSquares, solved
 from posenc.training.loop import Optimizer, Schedule, encode, lowered, predict, train
+from posenc.training.ranks import layer_ranks
 from posenc.training.sgd import SGD
 from posenc.training.values import Fitted, Records
 
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adam": Adam, "sgd": SGD}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adam": Adam, "sgd": SGD, "least_squares": LeastSquares}
 
 
 def fit_stack(
@@ -36,16 +41,9 @@ def fit_stack(
     device = next(iter(arrays.values())).device
     settings = combination["training"]
     generator = draws(combination)
-    problem = build(combination["problem"], arrays, seed=combination["seed"])
-    encoding = build(combination["members"][member], problem.dimensions, generator=generator, theory=theory).to(device)
-    network = build(
-        combination["network"],
-        encoding.out_dim,
-        problem.channels,
-        output=problem.output,
-        stack=len(rows),
-        generator=generator,
-    ).to(device)
+    problem = build(problem_of(combination, member), arrays, seed=combination["seed"])
+    encoding = encoding_of(combination, member, problem.dimensions, generator, theory).to(device)
+    network = network_of(combination, encoding, problem, len(rows), generator).to(device)
     # What is saved to go on from after a kill: of a problem, what it gathers on the way.
     model = nn.ModuleDict({"encoding": encoding, "network": network, **gathering(problem)})
     schedule = Schedule(
@@ -54,14 +52,16 @@ def fit_stack(
     optimizer = OPTIMIZERS[settings.get("optimizer", "adam")](model.parameters())
     records = Records(rows, member)
 
-    def ask(where: Grid | Tensor) -> Tensor:
-        return predict(network, encoding, where, device)
-
+    ask = asking(network, encoding, problem, device)
     shown = {f"start{slash(name)}": kept for name, kept in problem.shown(ask).items()} if keeps_start(problem) else {}
     done = progress.resume(model, optimizer, records)
     steps = range(done + 1, schedule.steps + 1)
-    values_at = network_at(problem, encoding, network, precision, device)
-    for step, losses in train(values_at, problem.loss, optimizer, schedule, steps, precision, device):
+    if isinstance(optimizer, LeastSquares):
+        updates = solved(network, encode(encoding, problem.inputs(0), device), problem) if steps else iter(())
+    else:
+        values_at = network_at(problem, encoding, network, precision, device)
+        updates = train(values_at, problem.loss, optimizer, schedule, steps, precision, device)
+    for step, losses in updates:
         if schedule.is_logged(step):
             last = step == schedule.steps
             records.add("loss", "train", step, losses)
@@ -69,6 +69,9 @@ def fit_stack(
                 records.add(score.metric, score.split, step, score.values, score.item, score.set)
             if (drift := encoding.drift()) is not None:
                 records.add("drift", "encoding", step, drift.expand(len(rows)))
+            if ranks_layers(problem):
+                for item, ranks in layer_ranks(encoding, network, problem.inputs(step), device):
+                    records.add("stable_rank", "train", step, ranks.expand(len(rows)), item)
             records.report(step, schedule.steps)
         progress.offer(model, optimizer, records, step)
 
@@ -84,7 +87,7 @@ def fit_stack(
         {
             f"{row['name']}.{name}": tensor.cpu()
             for i, row in enumerate(rows)
-            for name, tensor in (network.state_of(i) | trained_state(encoding)).items()
+            for name, tensor in (network.state_of(i) | trained_state(encoding)).items()  # type: ignore[operator]
             if keeps_weights(problem)
         },
     ).of_member(member, len(combination["members"]))
@@ -96,12 +99,22 @@ def network_at(
     """Values of the networks at the places of a step. Features that stay the same are computed once."""
 
     def features_at(step: int) -> Any:
-        return lowered(encode(encoding, problem.inputs(step), device), precision)
+        return lowered(encode(encoding, problem.inputs(step), device, getattr(network, "grid", 0)), precision)
 
     if problem.fixed and not is_trained(encoding):
         features = features_at(0)
         return lambda step: network(features)
     return lambda step: network(features_at(step))
+
+
+def asking(network: nn.Module, encoding: Encoding, problem: Any, device: torch.device) -> Predict:
+    """Asks the networks. Those that learn from blended points are asked at blended points, on a grid, too."""
+    blends = isinstance(encoding, PerAxis) and isinstance(problem.inputs(1), Tensor)
+
+    def ask(where: Grid | Tensor) -> Tensor:
+        return predict(network, encoding, where.points() if blends and isinstance(where, Grid) else where, device)
+
+    return ask
 
 
 def remembered(ask: Callable[[Grid | Tensor], Tensor]) -> Callable[[Grid | Tensor], Tensor]:
@@ -121,6 +134,11 @@ def remembered(ask: Callable[[Grid | Tensor], Tensor]) -> Callable[[Grid | Tenso
 def keeps_start(problem: Any) -> bool:
     """Whether what the networks give before the first update is kept, too."""
     return getattr(problem, "keeps_start", False)
+
+
+def ranks_layers(problem: Any) -> bool:
+    """Whether the stable ranks of the features and of the hidden layers are recorded."""
+    return getattr(problem, "layer_ranks", False)
 
 
 def keeps_weights(problem: Any) -> bool:
@@ -149,6 +167,41 @@ def slash(name: str) -> str:
 def draws(combination: Mapping[str, Any]) -> torch.Generator:
     """Where a fit's random numbers come from: on the CPU, so that every device starts from the same; encoding first."""
     return torch.Generator().manual_seed(combination["seed"])
+
+
+def problem_of(combination: Mapping[str, Any], member: int) -> dict[str, Any]:
+    """A member's problem: the combination's, but for the parameters that the member has for itself."""
+    return {**combination["problem"], **combination["members"][member].get("problem", {})}
+
+
+def encoding_of(
+    combination: Mapping[str, Any],
+    member: int,
+    dimensions: int,
+    generator: torch.Generator,
+    theory: Mapping[str, Tensor] | None,
+) -> Encoding:
+    """A member's encoding; for a network that takes the axes apart, the same of one coordinate on every axis.
+
+    The same draw, too: the authors of Kronecker codes give every axis one encoding (Zheng et al. 2022, code).
+    """
+    part = {name: value for name, value in combination["members"][member].items() if name != "problem"}
+    if not getattr(load_class(combination["network"]), "each_axis", False):
+        encoding: Encoding = build(part, dimensions, generator=generator, theory=theory)
+        return encoding
+    along = build(part, 1, generator=generator, theory=theory)
+    return PerAxis([copy.deepcopy(along) for _ in range(dimensions)])
+
+
+def network_of(
+    combination: Mapping[str, Any], encoding: Encoding, problem: Any, stack: int, generator: torch.Generator
+) -> nn.Module:
+    """The networks of a combination, so many side by side."""
+    about = {"output": problem.output, "stack": stack, "generator": generator}
+    if isinstance(encoding, PerAxis):
+        about["axis_widths"] = encoding.widths
+    network: nn.Module = build(combination["network"], encoding.out_dim, problem.channels, **about)
+    return network
 
 
 def load_class(part: Mapping[str, Any]) -> Any:
