@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "problems": set(),
     "signals": set(),
     "training": SUBJECTS,
-    "measures": SUBJECTS | {"training"},
+    "measures": SUBJECTS | {"training", "theory"},
     "theory": SUBJECTS,
     "plan": {"signals", "claims"},
     "claims": set(),

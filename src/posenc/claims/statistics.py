@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from posenc.claims import sweeps
+from posenc.claims import complexity, sweeps
 from posenc.claims.evidence import Evidence, NoRecordsError, Records, Where, final_rows
 from posenc.claims.model import ClaimError, among
 
@@ -191,6 +191,7 @@ STATISTICS: dict[str, Callable[..., Evidence]] = {
     "features_saved_by_depth": features_saved_by_depth,
     "gap_shrinks": gap_shrinks,
     **sweeps.STATISTICS,
+    **complexity.STATISTICS,
 }
 
 
