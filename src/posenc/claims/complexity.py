@@ -40,7 +40,7 @@ def difference_of_extremes(records: Records, *, first: Mapping[str, Any], second
         for count, why in ((int(diverged.sum()), "a fit diverged"), (int(absent.sum()), "a side has no record"))
         if count
     ]
-    samples = (ends["first"] - ends["second"]).to_numpy(dtype=np.float64)
+    samples = np.asarray(ends["first"] - ends["second"], dtype=np.float64)
     return Evidence((samples,), pairs=len(whole), diverged=int(diverged.sum()), notes=tuple(notes))
 
 

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from posenc.encodings.base import Encoding
 from posenc.theory.study import Found, Inputs
 from posenc.training.least_squares import LeastSquares, solved
 from posenc.training.loop import Schedule, encode, train
@@ -43,32 +44,36 @@ class Times(NamedTuple):
 def timings(inputs: Inputs) -> Found:
     """Seconds of whole fits, and how many times less than those of the method `simple` they are.
 
-    Fits are of the sizes that the run's preset plans, of one signal, on one thread of the CPU, as the workflow fits
-    there. Updates take equally long, so that only a few are made and multiplied with the planned number; the solution
-    in closed form is made whole. Not counted are reading the signal, scoring, and Python's start.
+    Fits are those that the run's preset plans, of one signal, on one thread of the CPU, as the workflow fits there; all
+    methods of a task take the signal and the number of updates of `simple`, for experiments may be reduced differently.
+    Updates take equally long, so that only a few are made; the solution in closed form is made whole, several times.
+    Not counted are reading the signal, scoring, and Python's start.
 
     Parameters: `tasks`, by name the methods, each with `experiment` and `encoding`, and whether it takes the `deepest`
     of its networks or the shallowest; `rounds`; `updates` and `seconds`: of each fit in each round at least so many
     updates, and for so long. In every round all methods take their turn, so that what slows the machine for a while
-    slows them alike; a round before the first is not counted. A method that is not planned is left out. Rows: metrics
-    `seconds`, `seconds_per_update` and `speed_up`; a round stands as `signal` and `source`, for it is what is repeated,
-    a task as `condition`, a method as `item`.
+    slows them alike; a round before the first is not counted. What is not planned is left out, and with `simple` the
+    whole task. Rows: metrics `seconds`, `seconds_per_update` and `speed_up`; a round stands as `signal` and `source`,
+    for it is what is repeated, a task as `condition`, a method as `item`.
     """
     asked = inputs.parameters
     rows: list[dict[str, Any]] = []
     with one_thread():
         for task, methods in asked["tasks"].items():
-            fits = {name: planned_fit(inputs.plans[method["experiment"]], method) for name, method in methods.items()}
-            planned = {name: spec for name, spec in fits.items() if spec is not None}
-            arrays = {name: first_signal(inputs, methods[name]["experiment"]) for name in planned}
+            found = {name: planned_fit(inputs.plans[about["experiment"]], about) for name, about in methods.items()}
+            fits = {name: spec for name, spec in found.items() if spec is not None}
+            if BASELINE not in fits:
+                continue
+            steps = fits[BASELINE]["training"]["steps"]
+            arrays = first_signal(inputs, methods[BASELINE]["experiment"])
             for number in range(asked["rounds"] + 1):
                 times = {
-                    name: time_fit(spec, arrays[name], asked["updates"], asked["seconds"])
-                    for name, spec in planned.items()
+                    name: time_fit(spec, arrays, steps, asked["updates"], asked["seconds"])
+                    for name, spec in fits.items()
                 }
                 if number:
                     about = {"signal": f"round {number}", "source": f"round {number}", "condition": task}
-                    rows += [about | row for row in rows_of(times, {name: methods[name]["encoding"] for name in times})]
+                    rows += [about | {"encoding": methods[row["item"]]["encoding"]} | row for row in rows_of(times)]
     return Found(rows)
 
 
@@ -98,8 +103,8 @@ def first_signal(inputs: Inputs, experiment: str) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array[[first]]) for name, array in dict(stored).items()}
 
 
-def time_fit(spec: Spec, arrays: Mapping[str, Tensor], updates: int, seconds: float) -> Times:
-    """Time the first updates of a fit, the very first left out, or its solution in closed form."""
+def time_fit(spec: Spec, arrays: Mapping[str, Tensor], steps: int, updates: int, seconds: float) -> Times:
+    """Time a fit of so many steps by its first updates, the very first left out, or its solution in closed form."""
     settings = spec["training"]
     problem = build(problem_of(spec, 0), arrays, seed=spec["seed"])
     started = time.perf_counter()
@@ -108,30 +113,37 @@ def time_fit(spec: Spec, arrays: Mapping[str, Tensor], updates: int, seconds: fl
     network = network_of(spec, encoding, problem, 1, generator)
     optimizer = OPTIMIZERS[settings.get("optimizer", "adam")](network.parameters())
     if isinstance(optimizer, LeastSquares):
-        fit = solved(network, encode(encoding, problem.inputs(0), CPU), problem)
-        prepared = time.perf_counter()
-        next(fit)
-        return Times(prepared - started, time.perf_counter() - prepared, 1)
-    schedule = Schedule(
-        settings["steps"], settings["learning_rate"], settings["log_every"], settings.get("decay_steps")
-    )
+        made = time.perf_counter()
+        return Times(made - started, mean_seconds(solutions(network, encoding, problem), updates, seconds), 1)
+    schedule = Schedule(steps, settings["learning_rate"], settings["log_every"], settings.get("decay_steps"))
     values_at = network_at(problem, encoding, network, settings["precision"], CPU)
     fit = train(values_at, problem.loss, optimizer, schedule, UNENDING, settings["precision"], CPU)
-    prepared = time.perf_counter()
+    made = time.perf_counter()
     next(fit)
-    first = time.perf_counter()
+    return Times(made - started, mean_seconds(fit, updates, seconds), steps)
+
+
+def solutions(network: nn.Module, encoding: Encoding, problem: Any) -> Iterator[Any]:
+    """The closed form again and again, from the coordinates on."""
+    while True:
+        yield from solved(network, encode(encoding, problem.inputs(0), CPU), problem)
+
+
+def mean_seconds(work: Iterator[Any], times: int, seconds: float) -> float:
+    """Seconds of one turn of some work, of at least so many turns that take so long."""
+    started = time.perf_counter()
     done, passed = 0, 0.0
-    while done < updates or passed < seconds:
-        next(fit)
-        done, passed = done + 1, time.perf_counter() - first
-    return Times(prepared - started, passed / done, settings["steps"])
+    while done < times or passed < seconds:
+        next(work)
+        done, passed = done + 1, time.perf_counter() - started
+    return passed / done
 
 
-def rows_of(times: Mapping[str, Times], encodings: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def rows_of(times: Mapping[str, Times]) -> Iterator[dict[str, Any]]:
     """The rows of one round."""
     for name, taken in times.items():
-        about = {"item": name, "encoding": encodings[name], "steps": taken.steps}
+        about = {"item": name, "steps": taken.steps}
         yield {"metric": "seconds", "value": taken.whole} | about
         yield {"metric": "seconds_per_update", "value": taken.update} | about
-        if BASELINE in times and name != BASELINE:
+        if name != BASELINE:
             yield {"metric": "speed_up", "value": times[BASELINE].whole / taken.whole} | about

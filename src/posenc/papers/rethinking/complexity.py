@@ -179,7 +179,10 @@ def runs(material: Material, task: Task) -> dict[str, pd.DataFrame]:
     known = [name for name, records in committed.items() if records is not None]
     if known:
         found[material.reference_title(known)] = [records for records in committed.values() if records is not None]
-    return {title: pd.concat([with_methods(records) for records in frames]) for title, frames in found.items()}
+    return {
+        title: pd.concat([with_methods(records) for records in frames], ignore_index=True)
+        for title, frames in found.items()
+    }
 
 
 def scores_of(records: pd.DataFrame) -> pd.DataFrame:
@@ -191,7 +194,7 @@ def scores_of(records: pd.DataFrame) -> pd.DataFrame:
 
 def weights_note(weights: Mapping[str, Any], signals: str) -> str:
     """How large the published networks are."""
-    counts = ", ".join(f"{published_method(key)} {count:,.0f}" for key, count in weights[signals].items())
+    counts = "; ".join(f"{published_method(key)}: {count:,.0f}" for key, count in weights[signals].items())
     return f"Weights at the paper's size: {counts}."
 
 
@@ -347,7 +350,8 @@ def figure_complexity(material: Material) -> Figure:
     with style.applied():
         left, above = 1.2 * tiles.LINE, 2.9
         columns = encoding_order(shown["encoding"])
-        grid = tiles.TileGrid(len(rows), 1 + len(columns), style.TEXT_WIDTH, left=left, above=above)
+        size = (len(rows), 1 + len(columns), style.TEXT_WIDTH)
+        grid = tiles.TileGrid(*size, left=left, above=above, below=0.3 * tiles.LINE)
         panels = panels_above(grid, len(PICTURES) + len(CLIPS))
         for axes, task in zip(panels, (*PICTURES, *CLIPS), strict=True):
             found = scores[(scores["signals"] == task.signals) & (scores["sampling"] == task.sampling)]
