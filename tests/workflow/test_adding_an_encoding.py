@@ -81,7 +81,7 @@ def test_its_sweep_is_drawn(added: Path) -> None:
 
 def test_another_sigma_is_two_more_jobs_for_the_records(added: Path) -> None:
     """One fit, its records with it, and the metrics that they carry."""
-    more = {"experiments": {EXPERIMENT: {"encodings": {NAME: {"sigma": {"of_nyquist": [0.5, 1, 2]}}}}}}
+    more = {"experiments": {EXPERIMENT: {"encodings": {NAME: {"sigma": {"of_nyquist": [0.25, 0.5, 0.75]}}}}}}
     (added / "more.yaml").write_text(yaml.safe_dump(more))
     planned = dry_run(added, RECORDS, "--configfile", "fewer.yaml", "more.yaml")
     assert planned == {"fit": 1, "measure_encodings": 1, "collect": 1}
