@@ -350,7 +350,7 @@ def figure_complexity(material: Material) -> Figure:
     with style.applied():
         left, above = 1.2 * tiles.LINE, 2.9
         columns = encoding_order(shown["encoding"])
-        size = (len(rows), 1 + len(columns), style.TEXT_WIDTH)
+        size = (len(rows), 1 + max(len(ENCODINGS), len(columns)), style.TEXT_WIDTH)
         grid = tiles.TileGrid(*size, left=left, above=above, below=0.3 * tiles.LINE)
         panels = panels_above(grid, len(PICTURES) + len(CLIPS))
         for axes, task in zip(panels, (*PICTURES, *CLIPS), strict=True):
