@@ -1,4 +1,5 @@
-# Theory: what is computed without training, exact at every preset. A study may start from what fits began with.
+# Theory: what is computed without training, exact at every preset. A study may start from what fits began with. Of the
+# same form are studies that measure times; nothing runs beside them.
 
 
 rule theory:
@@ -22,8 +23,9 @@ for study in PLAN.studies:
             f"{PLAN.results}/logs/theory/{study}.log",
         conda:
             "../../envs/environment.yaml"
+        threads: PLAN.study_threads(study, CORES)
         resources:
-            mem_mb=1500,
+            mem_mb=PLAN.study_memory_mb(study),
         params:
             spec=lambda wildcards, study=study: PLAN.study_spec(study),
             code=PLAN.study_digest(study),

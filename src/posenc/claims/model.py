@@ -47,8 +47,8 @@ class Comparison(_Form):
 class Claim(_Form):
     """One claim of a paper; its comparisons form one family of tests."""
 
-    id: str = Field(pattern=r"^[a-z][a-z0-9_]*_claim_[0-9]+$")
-    number: int
+    id: str = Field(pattern=r"^[a-z][a-z0-9_]*_claim_[a-z]?[0-9]+$")
+    number: int | str  # text where a paper's successor counts anew: G1
     title: str = Field(min_length=1)
     statement: str = Field(min_length=1)
     experiments: list[str] = Field(min_length=1)
@@ -57,11 +57,11 @@ class Claim(_Form):
 
     @property
     def paper(self) -> str:
-        return re.sub(r"_claim_[0-9]+$", "", self.id)
+        return re.sub(r"_claim_[a-z]?[0-9]+$", "", self.id)
 
     @model_validator(mode="after")
     def _names_agree(self) -> Claim:
-        if self.id != f"{self.paper}_claim_{self.number}":
+        if self.id != f"{self.paper}_claim_{str(self.number).lower()}":
             raise ValueError(f"id {self.id!r} and number {self.number} differ; the id ends in the number")
         names = [comparison.name for comparison in self.comparisons]
         if len(set(names)) < len(names):

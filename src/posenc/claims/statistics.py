@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from posenc.claims import memorisation, sweeps
+from posenc.claims import complexity, memorisation, shares, sweeps
 from posenc.claims.evidence import Evidence, NoRecordsError, Records, Where, final_rows
 from posenc.claims.model import ClaimError, among
 
@@ -191,7 +191,9 @@ STATISTICS: dict[str, Callable[..., Evidence]] = {
     "features_saved_by_depth": features_saved_by_depth,
     "gap_shrinks": gap_shrinks,
     **sweeps.STATISTICS,
+    **complexity.STATISTICS,
     **memorisation.STATISTICS,
+    **shares.STATISTICS,
 }
 
 

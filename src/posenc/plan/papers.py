@@ -34,6 +34,9 @@ class Study(Model):
     signals: list[str] = Field([], description="experiments whose signals it reads")
     fits: list[str] = Field([], description="experiments whose fits' arrays it reads")
     plans: list[str] = Field([], description="experiments whose settings it goes by, without their fits")
+    timed: bool = Field(
+        False, description="it measures times: nothing runs beside it, and it runs again when what it times has changed"
+    )
     parameters: dict[str, Any] = Field({})
 
 

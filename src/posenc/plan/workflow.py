@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from posenc.plan.combinations import Combination, combinations_of
-from posenc.plan.digests import code_digest, function_digest
+from posenc.plan.digests import code_digest, digest, function_digest
 from posenc.plan.layers import ConfigError, Layer, read_layer, validate
 from posenc.plan.machine import (
     SNAKEMAKE_MB,
@@ -26,6 +26,7 @@ from posenc.plan.pictures import Source, check_local_pictures, natural_source
 from posenc.plan.registry import parts
 from posenc.plan.signals import SignalSet, check_local_signals, signal_set
 
+STUDY_MB = 1500
 SUFFIXES = {"table": ("csv", "md", "tex"), "figure": ("png", "pdf", "csv")}
 
 
@@ -186,7 +187,27 @@ class Plan:
         }
 
     def study_digest(self, name: str) -> str:
-        return function_digest(self.script("study"), self.studies[name][1].function)
+        _, study = self.studies[name]
+        own = function_digest(self.script("study"), study.function)
+        if not study.timed:
+            return own
+        specs = [found.spec for experiment in study.plans for found in self.combinations[experiment].values()]
+        return digest([own, code_digest(self.script("study"), *modules_of(specs))])
+
+    def study_threads(self, name: str, cores: int) -> int:
+        """One; all cores, so that nothing runs beside it, where it measures times."""
+        return cores if self.studies[name][1].timed else 1
+
+    def study_memory_mb(self, name: str) -> int:
+        """Memory of a study, which may make the fits that it times."""
+        _, study = self.studies[name]
+        timed = study.plans if study.timed else []
+        fits = [
+            fit_memory_mb(found.spec, *self.points(experiment), on_gpu=False)
+            for experiment in timed
+            for found in self.combinations[experiment].values()
+        ]
+        return max([STUDY_MB, *fits])
 
     # Measures
 
@@ -345,7 +366,9 @@ class Plan:
         sentences = []
         for name in experiments:
             if name in self.studies:
-                sentences.append(f"{name}: {self.studies[name][1].title.lower()}, exact at every preset")
+                study = self.studies[name][1]
+                how = "measured on one thread of this machine" if study.timed else "exact at every preset"
+                sentences.append(f"{name}: {study.title.lower()}, {how}")
                 continue
             found = self.experiments[name].seeds
             seeds = ", ".join(str(seed) for seed in found)
