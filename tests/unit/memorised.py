@@ -14,7 +14,7 @@ import yaml
 from posenc.papers.material import Material
 
 PAPER = Path(__file__).parents[2] / "workflow/papers/rethinking"
-PUBLISHED = yaml.safe_load((PAPER / "published.e.yaml").read_text())
+PUBLISHED = yaml.safe_load((PAPER / "published.yaml").read_text())
 SIZE = 512
 STEPS = 400
 LOGGED = [*range(1, STEPS, 20), STEPS]

@@ -26,9 +26,7 @@ PAPER = Path(__file__).parents[2] / "workflow/papers/rethinking"
 
 
 def of_paper(stem: str) -> Any:
-    """Content of the paper's file of this name, or of the part of it that is about codes."""
-    part = PAPER / f"{stem}.f.yaml"
-    return yaml.safe_load((part if part.is_file() else PAPER / f"{stem}.yaml").read_text())
+    return yaml.safe_load((PAPER / f"{stem}.yaml").read_text())
 
 
 def own(content: Any) -> Any:
