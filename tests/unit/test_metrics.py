@@ -54,6 +54,12 @@ def test_the_rank_is_that_of_the_features_at_the_places(places: Grid | torch.Ten
     assert metrics(encoding, places)["stable_rank"] == pytest.approx(rank_by_decomposition(encoding(points)), rel=1e-5)
 
 
+def test_a_sigma_that_the_centres_do_not_resolve_has_no_distance_and_says_why() -> None:
+    found = metrics(ShiftedGaussian(1, sigma=1e-4, features=10), line(32))
+    assert found["distance"] is None
+    assert "sigma is below what the centres resolve" in found["metrics_note"]
+
+
 def test_an_encoding_per_axis_stands_for_the_kronecker_product() -> None:
     parts: list[Encoding] = [ShiftedGaussian(1, sigma=sigma, features=20) for sigma in (0.05, 0.1)]
     x, y = half_open(11), half_open(8)

@@ -65,8 +65,10 @@ def metrics(encoding: Encoding, places: Grid | torch.Tensor) -> dict[str, Any]:
         falling = similarity(encoding, displacements)
     if rank is None:
         notes.append("stable_rank: no rank of a Kronecker code is computed at scattered points")
-    width = half_width(displacements, falling)
-    if width is None:
+    width = None
+    if falling.isnan().any():
+        notes.append("distance: some points have no features at all, since sigma is below what the centres resolve")
+    elif (width := half_width(displacements, falling)) is None:
         notes.append("distance: similarity does not fall to 0.1 within the domain")
     return {
         "dimensions": encoding.in_dim,

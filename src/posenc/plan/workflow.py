@@ -137,7 +137,11 @@ class Plan:
         return {
             "signals": {file: self.signals(experiment, f"signals.{file}") for file in ("npz", "json")},
             "fits": [
-                {"label": label, "spec": found.spec, **self.theory_of(found)}
+                {
+                    "label": label,
+                    "spec": {part: found.spec[part] for part in ("members", "network", "problem", "seed")},
+                    **self.theory_of(found),
+                }
                 for label, found in self.combinations[experiment].items()
             ],
         }
@@ -286,9 +290,14 @@ class Plan:
 
     @cached_property
     def artefacts(self) -> dict[str, tuple[Paper, str, Artefact]]:
-        """Every artefact by the name of its rule, `<paper>_<artefact>`."""
+        """Every artefact by the name of its rule, `<paper>_<artefact>`; it reads those experiments that are planned."""
+        known = {*self.experiments, *self.studies}
         return {
-            f"{paper.name}_{name}": (paper, name, artefact)
+            f"{paper.name}_{name}": (
+                paper,
+                name,
+                artefact.model_copy(update={"experiments": [read for read in artefact.experiments if read in known]}),
+            )
             for paper in self.papers.values()
             for name, artefact in paper.about.artefacts.items()
         }
