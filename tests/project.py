@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
+# The paper that most tests run alone; those of the other have files of their own.
 PAPER = Path("workflow/papers/fourier_features")
 
 # Facts of the plan that tests state outright, each here alone. Of presets, those that are not tuned now and then.
@@ -34,6 +35,24 @@ COMBINATIONS = {
     },
 }  # fmt: skip
 SIGNAL_SETS = 13  # at each of these presets
+# The same of the second paper.
+RETHINKING = {
+    "smoke": {
+        "row_training": 4, "noise_training": 4, "row_scales": 1, "row_scales_solved": 1, "row_impulses": 2,
+        "noise_impulses": 2, "row_waves": 2, "noise_waves": 2, "row_features": 4, "picture_features": 4,
+        "row_reconstructions": 1, "picture_reconstructions": 1, "pictures_simple": 4, "pictures_complex": 4,
+        "pictures_solved": 2, "pictures_random_simple": 2, "pictures_random_complex": 2, "clips_simple": 2,
+        "clips_complex": 2, "clips_solved": 1, "clips_random_simple": 1, "clips_random_complex": 1,
+    },
+    "paper": {
+        "row_training": 40, "noise_training": 40, "row_scales": 2, "row_scales_solved": 1, "row_impulses": 20,
+        "noise_impulses": 20, "row_waves": 2, "noise_waves": 2, "row_features": 20, "picture_features": 200,
+        "row_reconstructions": 1, "picture_reconstructions": 3, "pictures_simple": 15, "pictures_complex": 10,
+        "pictures_solved": 5, "pictures_random_simple": 15, "pictures_random_complex": 10, "clips_simple": 15,
+        "clips_complex": 10, "clips_solved": 5, "clips_random_simple": 15, "clips_random_complex": 10,
+    },
+}  # fmt: skip
+SIGNAL_SETS_OF_RETHINKING = 9  # at the smoke preset, none of them the first paper's
 READERS = {
     "image_natural": {"table_1", "table_3", "figure_1", "figure_15", "figure_sweeps", "figure_curves"},
     "image_text": {"table_1", "table_3", "figure_15", "figure_sweeps", "figure_curves"},
@@ -81,11 +100,12 @@ def project_files() -> list[Path]:
     return [path for path in files if (ROOT / path).is_file()]
 
 
-def copy_project(folder: Path) -> Path:
-    """A copy of the project as from a fresh clone: no results."""
+def copy_project(folder: Path, *papers: str) -> Path:
+    """A copy of the project as from a fresh clone: no results. Its configuration asks for these papers alone."""
     for path in project_files():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / path, folder / path)
+    change_config(folder, {"papers": list(papers or [PAPER.name])})
     return folder
 
 
@@ -210,10 +230,14 @@ def downstream(artefacts: set[str] | None = None, **jobs: int) -> dict[str, int]
     return {**jobs, **drawn, "fourier_features_notebook": 1, "render_overview": 1, "all": 1}
 
 
-def refit(fits: int, *experiments: str, **jobs: int) -> dict[str, int]:
-    """Jobs by rule where combinations of experiments are fitted, and all that reads them follows."""
+def refit(fits: int, *experiments: str, encodings: bool = True, **jobs: int) -> dict[str, int]:
+    """Jobs by rule where combinations of experiments are fitted, and all that reads them follows.
+
+    encodings: whether they are measured anew, too: what a change of training alone does not lead to.
+    """
     drawn = set().union(*(READERS[name] for name in experiments))
     counts = {"fit": fits, "collect": len(experiments), "concatenate": 1}
+    counts["measure_encodings"] = len(experiments) if encodings else 0
     counts["judge_claims"] = int(bool(JUDGED & set(experiments)))
     counts |= {AFTER_FITS[name]: 1 for name in experiments if name in AFTER_FITS}
     return {rule: count for rule, count in downstream(drawn, **counts, **jobs).items() if count}

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from hypothesis import strategies as st
 from PIL import Image
-from project import COMBINATIONS, PAPER, ROOT, SIGNAL_SETS, copy_project
+from project import COMBINATIONS, PAPER, RETHINKING, ROOT, SIGNAL_SETS, SIGNAL_SETS_OF_RETHINKING, copy_project
 from pydantic import ValidationError
 
 from posenc.claims.model import Claim
@@ -97,7 +97,8 @@ def test_of_nyquist_keeps_the_paper_s_values_at_the_paper_s_size() -> None:
 @pytest.mark.parametrize("preset", COMBINATIONS)
 def test_the_number_of_combinations(preset: str) -> None:
     found = plan_of(preset).combinations
-    assert {name: len(combinations) for name, combinations in found.items()} == COMBINATIONS[preset]
+    expected = COMBINATIONS[preset] | RETHINKING[preset]
+    assert {name: len(combinations) for name, combinations in found.items()} == expected
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -420,7 +421,7 @@ def test_experiments_with_the_same_pictures_share_them() -> None:
     plan = plan_of("smoke")
     keys = {name: found.key for name, found in plan.signal_sets.items()}
     assert keys["image_natural"] == keys["image_features"]
-    assert len(set(keys.values())) == len(plan.signal_specs) == SIGNAL_SETS
+    assert len(set(keys.values())) == len(plan.signal_specs) == SIGNAL_SETS + SIGNAL_SETS_OF_RETHINKING
 
 
 def test_no_source_both_tunes_and_is_reported_on() -> None:
@@ -541,8 +542,12 @@ def test_every_artefact_has_its_function_and_caption_and_reads_what_there_is() -
 
 
 def test_no_caption_is_left_over() -> None:
-    captions = {path.stem for path in (ROOT / PAPER / "captions").iterdir()}
-    assert captions == {name for _, name, _ in plan_of("laptop").artefacts.values()}
+    captions = {
+        (paper.name, path.stem)
+        for paper in plan_of("laptop").papers.values()
+        for path in (paper.folder / "captions").iterdir()
+    }
+    assert captions == {(paper.name, name) for paper, name, _ in plan_of("laptop").artefacts.values()}
 
 
 def test_claims_are_well_formed_and_read_what_there_is() -> None:

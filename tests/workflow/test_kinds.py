@@ -29,7 +29,7 @@ def stacked(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copy_run(finished, tmp_path_factory.mktemp("stacked") / "posenc")
     change_config(folder, {"experiments": {EXPERIMENT: {"stacked": ["sigma"]}}})
     planned = dry_run(folder, RECORDS, FIGURE)
-    assert planned == {"fit": 1, "collect": 1, "fourier_features_figure_10": 1}
+    assert planned == {"fit": 1, "measure_encodings": 1, "collect": 1, "fourier_features_figure_10": 1}
     run = snakemake(folder, RECORDS, FIGURE)
     assert run.returncode == 0, run.stderr
     return folder

@@ -39,19 +39,28 @@ TARGETS: dict[str, dict[str, int]] = {
     "signals": {"prepare_signals": 13},
     # One encoding is made from what theory says of the best amplitudes.
     "fits": {"prepare_signals": 13, "fit": 65, "theory_best_amplitudes": 1},
-    "records": {"prepare_signals": 13, "fit": 65, "collect": 20, "concatenate": 1, "theory_best_amplitudes": 1},
+    "metrics": {"prepare_signals": 13, "measure_encodings": 20, "theory_best_amplitudes": 1},
+    "records": {
+        "prepare_signals": 13,
+        "fit": 65,
+        "measure_encodings": 20,
+        "collect": 20,
+        "concatenate": 1,
+        "theory_best_amplitudes": 1,
+    },
     "claims": {
         "prepare_signals": 12,
         "fit": 56,
         "collect": 15,
+        "measure_encodings": 15,
         "judge_claims": 1,
         "theory_line_theory": 1,
         **dict.fromkeys(OTHER_STUDIES, 1),
     },
-    "measures": {"prepare_signals": 1, "fit": 5, "collect": 1, "measure_shape_normals": 1},
-    "fourier_features_figure_10": {"prepare_signals": 1, "fit": 2, "collect": 1},
-    "fourier_features_figure_6": {"prepare_signals": 1, "fit": 4, "collect": 1},
-    "fourier_features_table_3": {"prepare_signals": 2, "fit": 10, "collect": 2},
+    "measures": {"prepare_signals": 1, "fit": 5, "measure_encodings": 1, "collect": 1, "measure_shape_normals": 1},
+    "fourier_features_figure_10": {"prepare_signals": 1, "fit": 2, "measure_encodings": 1, "collect": 1},
+    "fourier_features_figure_6": {"prepare_signals": 1, "fit": 4, "measure_encodings": 1, "collect": 1},
+    "fourier_features_table_3": {"prepare_signals": 2, "fit": 10, "measure_encodings": 2, "collect": 2},
 }
 # Arguments of the command line, and the jobs by rule that it plans.
 CASES: dict[str, tuple[list[str], dict[str, int]]] = {

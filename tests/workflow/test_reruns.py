@@ -109,12 +109,16 @@ CASES = {
         experiment("image_text", encodings={"positional": {"sigma": [3, 4]}}), refit(2, "image_text")
     ),
     "one sigma less": Case(experiment("image_text", encodings={"basic": None}), refit(0, "image_text")),
-    "steps of one experiment": Case(experiment("image_text", training={"steps": 20}), refit(5, "image_text")),
+    "steps of one experiment": Case(
+        experiment("image_text", training={"steps": 20}), refit(5, "image_text", encodings=False)
+    ),
     "learning rate of one encoding": Case(
         experiment("image_natural", encodings={"none": {"training": {"learning_rate": 2e-2}}}),
-        refit(1, "image_natural"),
+        refit(1, "image_natural", encodings=False),
     ),
-    "another optimizer": Case(experiment("image_text", training={"optimizer": "sgd"}), refit(5, "image_text")),
+    "another optimizer": Case(
+        experiment("image_text", training={"optimizer": "sgd"}), refit(5, "image_text", encodings=False)
+    ),
     # Of one sigma there is nothing to stack; two are one job from now on.
     "one axis stacked": Case(experiment("image_text", stacked=["sigma"]), refit(1, "image_text")),
     "a lesser parameter named at its default": Case(
@@ -131,7 +135,9 @@ CASES = {
     "one more width": Case(
         experiment("image_features", networks={"mlp": {"width": [32, 16]}}), refit(4, "image_features")
     ),
-    "which step is reported": Case(experiment("image_text", training={"report_step": 21}), refit(0, "image_text")),
+    "which step is reported": Case(
+        experiment("image_text", training={"report_step": 21}), refit(0, "image_text", encodings=False)
+    ),
     "text pictures": Case(experiment("image_text", signals={"report": 3}), refit(5, "image_text", prepare_signals=1)),
     "pictures of one of two experiments that shared them": Case(
         experiment("image_features", signals={"report": 3}), refit(4, "image_features", prepare_signals=1)
@@ -140,7 +146,7 @@ CASES = {
         config(experiments={name: {"signals": {"report": 3}} for name in ("image_natural", "image_features")}),
         refit(9, "image_natural", "image_features", prepare_signals=1),
     ),
-    "precision": Case(config(precision="float32"), refit(41, *set(READERS) - VOXELS - ONE_DIMENSION)),
+    "precision": Case(config(precision="float32"), refit(41, *set(READERS) - VOXELS - ONE_DIMENSION, encodings=False)),
     "device": Case(config(device="cpu"), {}),
     # Code
     "comments and docstrings": Case(
@@ -151,8 +157,11 @@ CASES = {
     "the encodings' base class": Case(code("encodings/base.py", "bandwidth"), EVERY_FIT),
     "the network": Case(code("networks/mlp.py", "forward"), refit(62, *set(READERS) - VOXELS, **SIZES)),
     "the training loop": Case(code("training/loop.py", "train"), refit(65, *READERS)),
+    "how stable rank is computed": Case(
+        code("theory/stable_rank.py", "largest_eigenvalue"), without_theory(refit(0, *READERS))
+    ),
     "how text is drawn": Case(code("signals/drawn.py", "text_picture"), refit(5, "image_text", prepare_signals=1)),
-    "how records are joined": Case(code("records.py", "is_final"), without_theory(refit(0, *READERS))),
+    "how records are joined": Case(code("records.py", "is_final"), without_theory(refit(0, *READERS, encodings=False))),
     "a statistic": Case(code("claims/statistics.py", "paired_difference"), downstream(judge_claims=1)),
     "one figure": Case(code("papers/fourier_features/image.py", "figure_10"), downstream({"figure_10"})),
     "one table": Case(code("papers/fourier_features/image.py", "table_3"), downstream({"table_3"})),
@@ -168,10 +177,14 @@ CASES = {
     ),
     "a notebook": Case(text(PAPER / "notebook.ipynb", "## Claims", "## All claims"), downstream()),
     # Files lost
+    "metrics lost": Case(removal("results/smoke/metrics/image_scales.json"), refit(0, "image_scales")),
     "values lost": Case(
-        removal("results/smoke/fits/image_scales/gaussian+sigma=0.4+*/*/*/values.csv"), refit(1, "image_scales")
+        removal("results/smoke/fits/image_scales/gaussian+sigma=0.4+*/*/*/values.csv"),
+        refit(1, "image_scales", encodings=False),
     ),
-    "records lost": Case(removal("results/smoke/records/image_scales.parquet"), refit(0, "image_scales")),
+    "records lost": Case(
+        removal("results/smoke/records/image_scales.parquet"), refit(0, "image_scales", encodings=False)
+    ),
     "a figure lost": Case(removal("reports/smoke/fourier_features/figures/figure_6.pdf"), downstream({"figure_6"})),
 }
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 # What the story makes: sixteen fits, and all steps from signals to tables and figures.
 EXPERIMENTS = ("image_natural", "image_text", "image_features", "image_scales")
 TARGETS = ("fourier_features_table_3", "fourier_features_figure_6", "fourier_features_figure_10")
-JOBS = {"fit": 16, "collect": 4} | dict.fromkeys(TARGETS, 1)
+JOBS = {"fit": 16, "measure_encodings": 4, "collect": 4} | dict.fromkeys(TARGETS, 1)
 Jobs = dict[str, dict[str, str]]  # by number, as `Cluster.jobs` gives them
 
 
