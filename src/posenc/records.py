@@ -9,8 +9,8 @@ import pandas as pd
 
 from posenc.files import write_bytes, write_json
 
-# How many axes the domain of an encoding has, and on how many points it trains; what is measured of it there; the same by
-# formula, where it has one; and why a number is missing.
+# How many axes the domain of an encoding has, and on how many points it trains; what is measured of it there; the same
+# by formula, where it has one; and why a number is missing.
 METRICS = ("dimensions", "points", "stable_rank", "distance", "stable_rank_closed", "distance_closed", "metrics_note")
 # The order in which records carry what describes a row; the rest are the values' own columns.
 SETTING_COLUMNS = (
