@@ -334,8 +334,8 @@ STATISTICS: dict[str, Callable[..., Evidence]] = {
 def rows_of(records: Records, experiment: str, where: Where) -> pd.DataFrame:
     """Rows of report signals at every step, where the columns have the given values."""
     frame = records.get(experiment)
-    known = frame if frame is not None else {}
-    most = {column: frame[column].max() for column, value in where.items() if value == MOST and column in known}
+    known = pd.DataFrame() if frame is None else frame
+    most = {column: known[column].max() for column, value in where.items() if value == MOST and column in known}
     rows = report_rows(records, experiment, {**where, **most})
     if rows.empty:
         spelled = ", ".join(f"{column}={value}" for column, value in where.items())
