@@ -46,7 +46,7 @@ class Copy:
     def plan(self) -> Plan:
         for function in CACHED:
             function.cache_clear()
-        return make_plan(self.root, [Layer("config.yaml", {"preset": "smoke"})], {})
+        return make_plan(self.root, [Layer("config.yaml", {"preset": "smoke", "papers": PAPER.name})], {})
 
     def fits(self, plan: Plan | None = None) -> dict[str, str]:
         """Digest of every fit by `experiment/label`."""

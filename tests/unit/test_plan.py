@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from posenc.claims.model import Claim
 from posenc.plan.combinations import parameter_columns
 from posenc.plan.layers import ConfigError, Layer
-from posenc.plan.model import chosen_problem, entries
+from posenc.plan.model import chosen_problem, entries, problem_choices
 from posenc.plan.papers import Paper
 from posenc.plan.registry import parts
 from posenc.plan.scales import number, sigma_of_nyquist
@@ -114,7 +114,7 @@ def test_a_grid_is_the_product_of_its_lists(preset: str) -> None:
             lists = grid.model_dump(exclude={"training", "sigma"})
             if hasattr(grid, "sigma"):
                 lists["sigma"] = grid.sigma.absolute or grid.sigma.of_nyquist
-            members += math.prod(len(values) for values in lists.values())
+            members += len(problem_choices(experiment)) * math.prod(len(values) for values in lists.values())
             jobs += math.prod(len(values) for key, values in lists.items() if key not in experiment.stacked)
         found = plan.combinations[name]
         assert len(found) == jobs * architectures * len(experiment.seeds)
@@ -262,7 +262,8 @@ def test_records_name_combinations_in_the_order_of_their_files() -> None:
     (member,) = first.pop("members")
     assert first == {
         "combination": "gaussian+sigma=2+features=8/mlp+depth=2+width=32/seed=0",
-        "seed": 0, "encoding": "gaussian", "network": "mlp", "learning_rate": 1e-3, "steps": 30,
+        "seed": 0, "encoding": "gaussian", "network": "mlp", "optimizer": "adam",
+        "learning_rate": 1e-3, "steps": 30,
     }  # fmt: skip
     stated = {"sigma": 2.0, "features": 8, "normalised": False, "depth": 2, "width": 32, "initialisation": "glorot"}
     assert member == dict.fromkeys(parameter_columns()) | stated
@@ -607,7 +608,7 @@ def with_theory(tmp_path: Path) -> Plan:
     about = yaml.safe_load((root / PAPER / "paper.yaml").read_text())
     about["artefacts"]["figure_6"] |= {"experiments": ["image_features", "bare"], "theory": ["spectrum"]}
     (root / PAPER / "paper.yaml").write_text(yaml.safe_dump(about))
-    return make_plan(root, [Layer("config.yaml", {"preset": "smoke"})], {})
+    return make_plan(root, [Layer("config.yaml", {"preset": "smoke", "papers": PAPER.name})], {})
 
 
 def test_a_study_reads_the_signals_and_fits_it_names(with_theory: Plan) -> None:
@@ -644,9 +645,10 @@ def test_studies_lie_beside_the_records_and_artefacts_may_read_both(with_theory:
 
 
 def test_a_paper_without_studies_has_none() -> None:
-    paper = next(iter(plan_of("smoke").papers.values()))
-    assert set(paper.theory) == set(plan_of("smoke").studies)
-    assert (paper.folder / "theory.yaml").is_file() == bool(paper.theory)
+    papers = plan_of("smoke").papers.values()
+    assert {name for paper in papers for name in paper.theory} == set(plan_of("smoke").studies)
+    for paper in papers:
+        assert (paper.folder / "theory.yaml").is_file() == bool(paper.theory)
 
 
 @pytest.mark.parametrize(

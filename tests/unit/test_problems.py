@@ -204,7 +204,8 @@ def test_a_registered_problem_says_what_the_planner_and_the_engine_ask_of_it(par
     cls = load_class({"use": part.use})
     for name in ("dimensions", "chosen_by"):  # the planner reads these from the source
         assert part.attributes[name] == getattr(cls, name)
-    assert "nyquist" in part.attributes or "batch" in part.parameters  # how many points are asked for
+    # How many points are asked for.
+    assert {"nyquist", "spacing"} & set(part.attributes) or "batch" in part.parameters
     metric, split = cls.chosen_by
     assert (metric, split) in {("psnr", "test"), ("psnr", "all"), ("iou", "boundary")}
     assert isinstance(cls.fixed, bool) and isinstance(cls.together, bool)

@@ -1,6 +1,7 @@
 """What the encodings of an experiment are like where it trains: stable rank and distance preservation."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,8 +17,9 @@ from posenc.theory.stable_rank import kronecker_rank, rank_of_product, stable_ra
 from posenc.training.fit import read_theory
 from posenc.training.stack import build, draws, encoding_of, problem_of
 
-# Displacements at which similarities are looked at, from half the domain before the middle to half behind it.
-DISPLACEMENTS = (1 << 14) + 1
+# Displacements at which similarities are looked at, from half the domain before the middle to half behind it: evenly,
+# so that no side lobe is missed, and in equal ratios towards 0, so that the narrowest peak is met.
+EVEN, RATIOS, NEAREST = 1 << 12, 512, 1e-5
 
 
 def run_metrics(spec: Mapping[str, Any], output: str) -> None:
@@ -53,7 +55,7 @@ def metrics(encoding: Encoding, places: Grid | torch.Tensor) -> dict[str, Any]:
     `metrics_note` says why for the first two. An encoding for each axis stands for the Kronecker product of them.
     `dimensions`: how many axes the domain has.
     """
-    displacements = torch.linspace(-0.5, 0.5, DISPLACEMENTS, dtype=torch.float64)
+    displacements = displacements_of_both_kinds()
     notes = []
     if isinstance(encoding, PerAxis):
         rank = kronecker_rank(encoding, places) if isinstance(places, Grid) else None
@@ -79,6 +81,13 @@ def metrics(encoding: Encoding, places: Grid | torch.Tensor) -> dict[str, Any]:
         "distance_closed": closed_width(axes, displacements),
         "metrics_note": "; ".join(notes) or None,
     }
+
+
+def displacements_of_both_kinds() -> torch.Tensor:
+    """Rising, from -1/2 to 1/2, float64."""
+    even = torch.linspace(-0.5, 0.5, EVEN + 1, dtype=torch.float64)
+    near = torch.logspace(math.log10(NEAREST), math.log10(0.5), RATIOS, dtype=torch.float64)[:-1]
+    return torch.cat([even, near, -near]).unique()
 
 
 def closed_rank(axes: list[Encoding], places: Grid | torch.Tensor) -> float | None:
