@@ -14,6 +14,7 @@ from posenc.encodings.basic import Basic
 from posenc.encodings.gaussian import Gaussian
 from posenc.encodings.none import NoEncoding
 from posenc.encodings.positional import Positional
+from posenc.networks.inputs import Blend
 from posenc.networks.mlp import MLP
 from posenc.problems.image import ImageRegression
 from posenc.training.adam import Adam
@@ -68,7 +69,9 @@ def measured(encoding: Encoding, size: Size, precision: str, rounds: int, draws:
     problem = ImageRegression({"values": torch.rand(1, size.side, size.side, 3, generator=draws)})
     network = MLP(encoding.out_dim, 3, width=size.width, output=problem.output, generator=draws)
     grid, device = problem.inputs(0), torch.device("cpu")
-    done = products.of_step(network, encode(encoding, grid, device), len(grid), precision)
+    features = encode(encoding, grid, device)
+    assert not isinstance(features, Blend)  # which is of networks that take the axes apart
+    done = products.of_step(network, features, len(grid), precision)
     dense = products.dense(network, len(grid), precision)
     training = endless_training(problem, encoding, network, precision, device)
     blocks: dict[str, Callable[[], Any]] = {

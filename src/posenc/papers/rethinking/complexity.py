@@ -360,7 +360,7 @@ def figure_complexity(material: Material) -> Figure:
         panels[0].set_yticklabels(method_order(scores["method"]))
         handles, labels = panels[0].get_legend_handles_labels()
         grid.figure.legend(handles, labels, loc="upper center", ncols=len(encodings))
-        (signal,) = shown["signal"].unique()
+        signal = shown["signal"].iloc[0]
         truth = grid.tile(0, len(columns))
         tiles.show(truth, material.truths("pictures_simple")[signal])
         tiles.title_above(truth, "truth")
@@ -374,19 +374,28 @@ def figure_complexity(material: Material) -> Figure:
                     tiles.label_left(axes, name)
     plotted = pd.concat([scores, without_pictures(shown)], ignore_index=True)
     notes = [
-        f"Below: {signal}, test PSNR in each tile. Markers above: means over the report signals.",
+        f"Below: {', '.join(shown['signal'].unique())}, test PSNR in each tile. Markers above: means over the report signals.",
         *(note for task in (*PICTURES, *CLIPS) for name in task.experiments for note in diverged(material, name)),
     ]
     return Figure(grid.figure, plotted, notes)
 
 
 def rebuilt(material: Material) -> pd.DataFrame:
-    """The first report picture, by every method and encoding, from pixels on a grid."""
-    frames = []
-    for experiment in PICTURES[0].experiments:
-        for name, records in by_method(with_methods(material.records(experiment))):
-            signals = first_signals(records, 1)
-            frames.append(reconstructions(material, experiment, records, signals, "test").assign(method=name))
+    """A report picture by every method and encoding, from pixels on a grid.
+
+    It is the first that all experiments have, since larger sizes have fewer pictures; where there is none, each method
+    has its own first.
+    """
+    records = {name: material.records(name) for name in PICTURES[0].experiments}
+    known = [first_signals(frame, len(frame)) for frame in records.values()]
+    common = [name for name in known[0] if all(name in names for names in known)][:1]
+    frames = [
+        reconstructions(material, experiment, of_method, common or first_signals(of_method, 1), "test").assign(
+            method=name
+        )
+        for experiment, frame in records.items()
+        for name, of_method in by_method(with_methods(frame))
+    ]
     return pd.concat(frames, ignore_index=True)
 
 
