@@ -374,7 +374,8 @@ def figure_complexity(material: Material) -> Figure:
                     tiles.label_left(axes, name)
     plotted = pd.concat([scores, without_pictures(shown)], ignore_index=True)
     notes = [
-        f"Below: {', '.join(shown['signal'].unique())}, test PSNR in each tile. Markers above: means over the report signals.",
+        f"Below: {', '.join(shown['signal'].unique())}, test PSNR in each tile.",
+        "Markers above: means over the report signals.",
         *(note for task in (*PICTURES, *CLIPS) for name in task.experiments for note in diverged(material, name)),
     ]
     return Figure(grid.figure, plotted, notes)
