@@ -45,7 +45,7 @@ CASES = {
     "unknown encoding": Case(
         "config.yaml",
         encoding("gausian", "{sigma: 1}"),
-        ("encodings.gausian: unknown key", "basic, gaussian, none, ", "mean 'gaussian'?"),
+        ("encodings.gausian: unknown key", "basic, gaussian, linear_frequency, none, ", "mean 'gaussian'?"),
     ),
     "unknown variant": Case(
         "config.yaml",

@@ -111,5 +111,5 @@ def test_a_fault_is_said_with_its_reason(tmp_path: Path) -> None:
     failed = snakemake(folder, RECORDS[1], "--config", "preset=smoke", "device=cuda", PATH=path)
     assert failed.returncode != 0
     assert "torch sees no CUDA device; use device: auto or cpu" in failed.stderr
-    assert "2 jobs failed, 1 of 4 done" in failed.stderr
+    assert "2 jobs failed, 2 of 5 done" in failed.stderr
     assert not (folder / RECORDS[1]).exists()

@@ -229,7 +229,7 @@ def test_a_drained_node_is_said_and_stopping_leaves_nothing_behind(story: Story)
     assert re.search(rf"posenc: \d+ Slurm jobs waiting: {DRAINED}", story.logs[0])
     assert "the same command continues from what is finished" in story.logs[0]
     assert story.stopped != 0
-    assert re.search(r"posenc: stopped: \d+ of 26 jobs done .* run the same command to continue", story.logs[0])
+    assert re.search(r"posenc: stopped: \d+ of 30 jobs done .* run the same command to continue", story.logs[0])
     assert "Traceback" not in story.logs[0]
     assert story.left == {}
 
@@ -252,7 +252,8 @@ def test_what_ended_without_its_run_is_not_taken_for_finished(story: Story, tmp_
     folder = copy_run(story.folder, tmp_path / "posenc")
     steps = {"training": {"steps": 20}}
     change_config(folder, {"experiments": dict.fromkeys(EXPERIMENTS, steps)})
-    assert dry_run(folder, *TARGETS) == JOBS
+    fitted = {rule: count for rule, count in JOBS.items() if rule != "measure_encodings"}  # steps do not touch those
+    assert dry_run(folder, *TARGETS) == fitted
 
 
 def test_a_requeued_fit_comes_to_its_end(story: Story) -> None:

@@ -411,6 +411,7 @@ class Plan:
         """Results that others are made from. A lost one comes back only where a run asks for it by name."""
         return [
             *(path for name in self.experiments for path in self.fits(name, "values.csv")),
+            *(f"{self.results}/metrics/{name}.json" for name in self.experiments),
             *self.records([*self.experiments, *self.studies]),
             *(f"{self.results}/measures/{name}.npz" for name in self.measures),
             *(path for target in self.artefacts for path in self.artefact_files(target).values()),
