@@ -257,8 +257,8 @@ def verdict(records: Frames, direction: str, threshold: float, statistic: str, *
 )
 def test_an_exact_number_is_judged_as_it_is_and_marked(direction: str, threshold: float, expected: str) -> None:
     found = verdict(exact({0.0: 3.0}), direction, threshold, "exact_value", where={})
-    assert (found["verdict"], found["estimate"], found["interval"]) == (expected, 3.0, [3.0, 3.0])
-    assert (found["p_value"], found["reason"], found["confidence"]) == (None, "exact", 1.0)
+    assert (found["verdict"], found["estimate"], found["interval"]) == (expected, 3.0, [None, None])
+    assert (found["p_value"], found["reason"], found["confidence"]) == (None, "exact", None)
 
 
 def test_a_limit_from_above_is_judged_by_the_whole_interval() -> None:

@@ -98,13 +98,11 @@ def turned_back(outcome: Outcome, sign: int) -> Outcome:
 
 
 def exact_outcome(evidence: Evidence, comparison: Comparison) -> Outcome:
-    """A number without chance against its threshold; the interval is the number."""
+    """A number without chance against its threshold; it has no interval."""
     value = difference_of_means(evidence.samples)
     above = value > comparison.threshold
     holds = above if comparison.direction == "above" else value < comparison.threshold
-    return replace(
-        NOT_JUDGED, estimate=value, interval=(value, value), confidence=1.0, verdict="holds" if holds else "fails"
-    )
+    return replace(NOT_JUDGED, estimate=value, verdict="holds" if holds else "fails")
 
 
 def claim_verdict(verdicts: Sequence[str]) -> str:

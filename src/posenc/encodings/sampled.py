@@ -1,5 +1,7 @@
 """Random frequencies of other laws than the normal one (Tancik et al. 2020, Table 2)."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor
 
@@ -19,7 +21,7 @@ def isotropic(lengths: Tensor, in_dim: int, generator: torch.Generator) -> Tenso
     return lengths[:, None] * directions / directions.norm(dim=1, keepdim=True)
 
 
-class Sampled(FourierEncoding):
+class Sampled(FourierEncoding, ABC):
     """Frequencies of random lengths, in random directions where d > 1; the laws below say which lengths.
 
     `features` counts sines and cosines; sigma is in cycles per unit length. `normalised` divides the features by the
@@ -39,9 +41,9 @@ class Sampled(FourierEncoding):
         super().__init__(isotropic(lengths, in_dim, generator), normalised)
 
     @staticmethod
+    @abstractmethod
     def lengths(sigma: float, count: int, generator: torch.Generator) -> Tensor:
         """`(count,)` draws of the law; a negative one is the opposite direction."""
-        raise NotImplementedError
 
 
 class Uniform(Sampled):

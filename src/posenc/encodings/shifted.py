@@ -1,6 +1,7 @@
 """Shifted encodings: one function, moved to equispaced centres along each axis (Zheng et al. 2021, "shifted basis")."""
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from posenc.encodings.base import Encoding, bounded_rank
 from posenc.parameters import Count, Positive
 
 
-class Shifted(Encoding):
+class Shifted(Encoding, ABC):
     """psi_j(v) = phi(u - t_j), t_j = j / m on [0, 1): a function phi about m centres on each of some lines u.
 
     Lines are the axes; with `diagonals`, in two dimensions, also (x + y) / 2 and (x - y + 1) / 2 (Zheng et al. 2022,
@@ -33,9 +34,9 @@ class Shifted(Encoding):
         super().__init__(in_dim, lines * centres)
         self.centres, self.diagonals = centres, diagonals  # centres: m, of one line
 
+    @abstractmethod
     def along(self, positions: Tensor) -> Tensor:
         """Features `(..., m)` of positions `(...)` along a line, not normalised."""
-        raise NotImplementedError
 
     def plateau(self) -> float | None:
         """The stable rank of very many points on a circle; None where it has no closed form."""
@@ -80,9 +81,9 @@ class Shifted(Encoding):
 class Profile(Shifted):
     """A shifted encoding whose phi is a function of the displacement; what its classes have in common."""
 
+    @abstractmethod
     def profile(self, displacements: Tensor) -> Tensor:
         """Phi at displacements u - t_j, elementwise."""
-        raise NotImplementedError
 
     def along(self, positions: Tensor) -> Tensor:
         centres = torch.arange(self.centres, dtype=positions.dtype, device=positions.device) / self.centres
@@ -114,9 +115,9 @@ class Bump(Profile):
     def profile(self, displacements: Tensor) -> Tensor:
         return self.bump(wrapped(displacements) if self.periodic else displacements)
 
+    @abstractmethod
     def bump(self, displacements: Tensor) -> Tensor:
         """Phi at displacements on the line, elementwise."""
-        raise NotImplementedError
 
 
 class ShiftedGaussian(Bump):

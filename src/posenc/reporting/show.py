@@ -114,7 +114,7 @@ COMPARISON_HEADINGS = (
 
 def comparison_row(found: Mapping[str, Any]) -> Sequence[Any]:
     low, high = found["interval"]
-    if low is None or low == high:  # not judged, or exact
+    if low is None:  # not judged, or exact
         interval = "–"
     else:
         interval = f"{number(low)} … {number(high)} ({100 * found['confidence']:.4g} %)"
