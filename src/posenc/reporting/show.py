@@ -114,10 +114,8 @@ COMPARISON_HEADINGS = (
 
 def comparison_row(found: Mapping[str, Any]) -> Sequence[Any]:
     low, high = found["interval"]
-    if low is None:  # not judged, or exact
-        interval = "–"
-    else:
-        interval = f"{number(low)} … {number(high)} ({100 * found['confidence']:.4g} %)"
+    # Without: not judged, or exact.
+    interval = "–" if low is None else f"{number(low)} … {number(high)} ({100 * found['confidence']:.4g} %)"
     published = found["published"]
     return (
         escaped(found["name"]),
