@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -48,21 +49,21 @@ FUNCTIONS = {"rank_plateaus": plateaus, "trade_off": trade_off}
 
 
 def experiment(name: str, dimensions: int, encodings: dict[str, list[float]], **common: Any) -> pd.DataFrame:
-    """Records of encodings at some scales, two seeds of which the second has a tenth more rank."""
+    """Metrics of encodings at some scales, two seeds of which the second has a tenth more rank."""
     rows = [
         {
             "paper": "p", "experiment": name, "encoding": encoding, "sigma": sigma, "dimensions": dimensions,
             "seed": seed, "features": 64, "combination": f"{encoding}/{sigma}/{seed}", "member": 0, "network": "mlp",
-            "metric": metric, "metrics_note": None, "distance": 0.3 / sigma,
+            "metrics_note": None, "distance": 0.3 / sigma,
             "stable_rank": (1 + 0.1 * seed) * (2.9 * sigma) ** dimensions, **common,
         }
         for encoding, sigmas in encodings.items()
-        for sigma, seed, metric in product(sigmas, (0, 1), ("psnr", "loss"))
+        for sigma, seed in product(sigmas, (0, 1))
     ]  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def experiments() -> dict[str, pd.DataFrame]:
+def experiments() -> list[pd.DataFrame]:
     """Of one, two and three dimensions; points in several numbers, a product of codes, an encoding without a width."""
     line = experiment("row_scales", 1, {"shifted_gaussian": [2.0, 5.0], "none": [math.nan]}, stride=2)
     coarse = line.assign(stride=4, stable_rank=1.0, combination=line["combination"] + "/4")
@@ -70,11 +71,11 @@ def experiments() -> dict[str, pd.DataFrame]:
     line.loc[without, ["distance", "stable_rank"]] = [math.nan, 1.0]
     line.loc[without, "metrics_note"] = "distance: similarity does not fall to 0.1 within the domain"
     pictures = {"gaussian": [3.0, 9.0], "positional": [5.0], "laplace": [4.0]}
-    return {
-        "row_scales": pd.concat([line, coarse], ignore_index=True),
-        "image_natural": experiment("image_natural", 2, pictures),
-        "clips_complex": experiment("clips_complex", 3, {"triangle": [3.0], "gaussian": [2.0]}, network="kronecker"),
-    }
+    return [
+        pd.concat([line, coarse], ignore_index=True),
+        experiment("image_natural", 2, pictures),
+        experiment("clips_complex", 3, {"triangle": [3.0], "gaussian": [2.0]}, network="kronecker"),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,9 @@ def material() -> Material:
     )
 
 
-def naming(material: Material, records: dict[str, pd.DataFrame], groups: list[str]) -> Material:
+def naming(
+    material: Material, records: dict[str, pd.DataFrame], groups: list[str], metrics: Sequence[pd.DataFrame] = ()
+) -> Material:
     """The material as an artefact has it that names these."""
     return Material(
         preset=material.preset,
@@ -111,12 +114,13 @@ def naming(material: Material, records: dict[str, pd.DataFrame], groups: list[st
         signals=material.signals,
         reference={},
         theory={name: material.theory(name) for name in SMALL},
+        metrics=metrics,
     )
 
 
 @pytest.fixture(scope="module")
 def encodings(material: Material) -> Material:
-    return naming(material, {"rank_plateaus": material.records("rank_plateaus"), **experiments()}, [])
+    return naming(material, {"rank_plateaus": material.records("rank_plateaus")}, [], experiments())
 
 
 @pytest.mark.parametrize("draw", FIGURES, ids=lambda draw: draw.__name__)

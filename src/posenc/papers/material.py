@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ class Material:
         reference: Mapping[str, pd.DataFrame],
         theory: Mapping[str, Arrays] | None = None,
         measures: Mapping[str, Arrays] | None = None,
+        metrics: Sequence[pd.DataFrame] = (),
     ) -> None:
         """Take everything ready made; arrays are asked for when they are drawn.
 
@@ -39,12 +40,14 @@ class Material:
         records: experiment or theory study -> records. reference: experiment -> committed records at paper scale.
         arrays(experiment, combination): what its fits show: `signal` or `signal/name`, below `member/` of stacked axes.
         signals(experiment): signal -> its arrays as stored. theory, measures: arrays by study or measure.
+        metrics: encodings and their metrics, of each experiment of all papers.
         """
         self.preset = preset
         self.facts = facts
         self.published = published
         self.arrays = arrays
         self.signals = signals
+        self.metrics = metrics
         self._records = records
         self._reference = reference
         self._theory = theory or {}

@@ -23,6 +23,7 @@ class Artefact(Model):
     pictures: list[str] = Field([], description="experiments whose signals and predictions it reads")
     theory: list[str] = Field([], description="theory studies whose arrays it reads")
     measures: list[str] = Field([], description="measures whose arrays it reads")
+    metrics: bool = Field(False, description="it reads the metrics of the encodings of all papers' experiments")
     published: list[str] = Field([], description="groups of published.yaml that it shows")
 
 

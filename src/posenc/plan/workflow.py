@@ -123,6 +123,10 @@ class Plan:
 
     # Metrics
 
+    def metrics(self, experiment: str) -> str:
+        """The metrics of an experiment's encodings."""
+        return f"{self.results}/metrics/{experiment}.json"
+
     def metrics_inputs(self, wildcards: Any) -> dict[str, list[str]]:
         """Signals say where an experiment trains; some encodings are made from a theory study."""
         theory = [
@@ -318,6 +322,7 @@ class Plan:
             "signals": self.signal_pairs(artefact.pictures),
             "theory": [f"{self.results}/theory/{name}.npz" for name in artefact.theory],
             "measures": [f"{self.results}/measures/{name}.npz" for name in artefact.measures],
+            "metrics": [self.metrics(name) for name in self.experiments] if artefact.metrics else [],
         }
 
     def reference_records(self, experiments: Iterable[str]) -> list[str]:
@@ -347,6 +352,10 @@ class Plan:
             },
             "theory": {name: f"{self.results}/theory/{name}.npz" for name in artefact.theory},
             "measures": {name: f"{self.results}/measures/{name}.npz" for name in artefact.measures},
+            "metrics": [
+                {"settings": self.collect_settings(name), "path": self.metrics(name)}
+                for name in (self.experiments if artefact.metrics else ())
+            ],
             "facts": self.facts_of([*artefact.experiments, *artefact.pictures]),
             "shows": self.shows(artefact.experiments),
         }
@@ -411,7 +420,7 @@ class Plan:
         """Results that others are made from. A lost one comes back only where a run asks for it by name."""
         return [
             *(path for name in self.experiments for path in self.fits(name, "values.csv")),
-            *(f"{self.results}/metrics/{name}.json" for name in self.experiments),
+            *(self.metrics(name) for name in self.experiments),
             *self.records([*self.experiments, *self.studies]),
             *(f"{self.results}/measures/{name}.npz" for name in self.measures),
             *(path for target in self.artefacts for path in self.artefact_files(target).values()),

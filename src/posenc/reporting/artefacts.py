@@ -13,6 +13,7 @@ from jinja2 import Template
 
 from posenc.files import write_json
 from posenc.papers.material import Material
+from posenc.records import encoding_rows
 from posenc.reporting.figures import write_figure
 from posenc.reporting.tables import html_text, write_table
 from posenc.signals.stored import read_signals
@@ -75,6 +76,7 @@ def material(spec: Mapping[str, Any], inputs: Any) -> Material:
         signals=signals,
         theory={name: read_arrays(path) for name, path in spec["theory"].items()},
         measures={name: read_arrays(path) for name, path in spec["measures"].items()},
+        metrics=[encoding_rows(found["settings"], found["path"]) for found in spec["metrics"]],
         reference=by_experiment(inputs.reference),
     )
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from posenc.encodings.base import Encoding
 
 MIDDLE = 0.5
-POINTS_PER_SLAB = 1 << 12
+BYTES_PER_SLAB = 1 << 20  # of features at once: what stays in the cache takes an eighth of the time
 
 
 @torch.no_grad()
@@ -18,7 +18,7 @@ def similarity(encoding: Encoding, displacements: Tensor) -> Tensor:
     """
     middle = encoding(torch.full((encoding.in_dim,), MIDDLE, dtype=torch.float64))
     found = []
-    for slab in (MIDDLE + displacements.double()).split(POINTS_PER_SLAB):
+    for slab in (MIDDLE + displacements.double()).split(max(1, BYTES_PER_SLAB // (8 * len(middle)))):
         features = encoding(slab[:, None].expand(-1, encoding.in_dim))
         found.append(features @ middle / (features.norm(dim=-1) * middle.norm()))
     return torch.cat(found)

@@ -287,18 +287,17 @@ def figure_encodings(material: Material) -> Figure:
 
 def all_encodings(material: Material) -> pd.DataFrame:
     """A row per experiment, encoding, scale and kind of code: `stable_rank` and `distance`, means over seeds."""
-    frames = [points_of(material.records(name)) for name in material.experiments if name != PLATEAUS]
-    found = pd.concat(frames, ignore_index=True)
+    found = pd.concat([points_of(encodings) for encodings in material.metrics], ignore_index=True)
     return pd.concat([found, plateau_points(material.records(PLATEAUS), set(found["encoding"]))], ignore_index=True)
 
 
-def points_of(records: pd.DataFrame) -> pd.DataFrame:
-    """What an experiment's records say of its encodings."""
-    if "stride" in records:
-        records = records[records["stride"] == records["stride"].min()]
-    code = np.where(records["network"] == "kronecker", PRODUCT, SIDE_BY_SIDE)
-    fits = records.assign(code=code).drop_duplicates(["combination", "member"])
-    groups = fits.groupby([*PLACED, "features"], dropna=False)
+def points_of(encodings: pd.DataFrame) -> pd.DataFrame:
+    """A row for those of an experiment's encodings that differ in their seed alone."""
+    if "stride" in encodings:
+        encodings = encodings[encodings["stride"] == encodings["stride"].min()]
+    code = np.where(encodings["network"] == "kronecker", PRODUCT, SIDE_BY_SIDE)
+    scales = encodings[["sigma", "features"]].astype("float64")
+    groups = encodings.assign(code=code, **scales).groupby([*PLACED, "features"], dropna=False)
     found = groups[["stable_rank", "distance"]].mean()
     return found.assign(note=groups["metrics_note"].first()).reset_index()
 
