@@ -203,7 +203,7 @@ def test_a_combination_says_all_that_a_fit_needs() -> None:
             "steps": 2000,
             "learning_rate": 1e-3,
             "optimizer": "adam",
-            "decay_steps": None,
+            "decay_steps": None, "weight_decay": 0.0,
             "log_every": 25,
             "precision": "auto",
         },

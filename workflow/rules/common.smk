@@ -8,7 +8,7 @@ wildcard_constraints:
     experiment=r"\w+",
     encoding=r"[^/]+",
     network=r"[^/]+",
-    seed=r"\d+",
+    seed=r"\d+|all",
     paper=r"\w+",
     key=r"[^/]+",
 

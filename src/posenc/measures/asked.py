@@ -16,7 +16,7 @@ from posenc.problems.score import Predict
 from posenc.signals.stored import Row, read_signals
 from posenc.training.devices import choose_device
 from posenc.training.fit import read_theory
-from posenc.training.stack import asking, build, draws, encoding_of, network_of, problem_of
+from posenc.training.stack import asking, build, draws, encoding_of, network_of, problem_of, seed_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def networks(
         for index, row in enumerate(rows):
             if row["name"] in names:
                 arrays = {name: torch.from_numpy(array[[index]]).to(device) for name, array in whole.items()}
-                problem = build(problem_of(combination, member), arrays, seed=combination["seed"])
+                problem = build(problem_of(combination, member), arrays, seed=seed_of(combination, member))
                 encoding, network = untrained(combination, member, problem, theory)
                 put_back(encoding, network, weights, prefix, row["name"])
                 ask = asking(network.to(device), encoding.to(device), problem, device)
@@ -91,7 +91,7 @@ def untrained(
     combination: Mapping[str, Any], member: int, problem: Any, theory: Mapping[str, Tensor] | None
 ) -> tuple[Encoding, nn.Module]:
     """A member's encoding and one network, as its fit made them."""
-    generator = draws(combination)
+    generator = draws(combination, member)
     encoding = encoding_of(combination, member, problem.dimensions, generator, theory)
     return encoding, network_of(combination, encoding, problem, 1, generator)
 

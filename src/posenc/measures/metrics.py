@@ -15,7 +15,7 @@ from posenc.signals.stored import read_signals
 from posenc.theory.distance import half_width, similarity
 from posenc.theory.stable_rank import kronecker_rank, rank_of_product, stable_rank
 from posenc.training.fit import read_theory
-from posenc.training.stack import build, draws, encoding_of, problem_of
+from posenc.training.stack import build, draws, encoding_of, problem_of, seed_of
 
 # Displacements at which similarities are looked at, from half the domain before the middle to half behind it: evenly,
 # so that no side lobe is missed, and in equal ratios towards 0, so that the narrowest peak is met.
@@ -36,10 +36,10 @@ def run_metrics(spec: Mapping[str, Any], output: str) -> None:
         combination, theory = fit["spec"], read_theory(fit.get("theory"))
         for member, part in enumerate(combination["members"]):
             seen = problem_of(combination, member)
-            problem = build(seen, first, seed=combination["seed"])
-            encoding = encoding_of(combination, member, problem.dimensions, draws(combination), theory)
+            problem = build(seen, first, seed=seed_of(combination, member))
+            encoding = encoding_of(combination, member, problem.dimensions, draws(combination, member), theory)
             # At scattered places, too, one seed's are like another's.
-            key = (repr([part, seen]), digest_of(encoding))
+            key = (repr([part | {"seed": None}, seen]), digest_of(encoding))
             if key not in known:
                 known[key] = metrics(encoding, problem.inputs(1))
             found.setdefault(fit["label"], []).append(known[key])

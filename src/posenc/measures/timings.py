@@ -13,14 +13,15 @@ from posenc.theory.study import Found, Inputs
 from posenc.training.least_squares import LeastSquares, solved
 from posenc.training.loop import Schedule, encode, train
 from posenc.training.stack import (
-    OPTIMIZERS,
     build,
     draws,
     encoding_of,
     load_class,
     network_at,
     network_of,
+    optimizer_of,
     problem_of,
+    seed_of,
 )
 
 Spec = Mapping[str, Any]  # of a combination
@@ -106,12 +107,12 @@ def first_signal(inputs: Inputs, experiment: str) -> dict[str, Tensor]:
 def time_fit(spec: Spec, arrays: Mapping[str, Tensor], steps: int, updates: int, seconds: float) -> Times:
     """Time a fit of so many steps by its first updates, the very first left out, or its solution in closed form."""
     settings = spec["training"]
-    problem = build(problem_of(spec, 0), arrays, seed=spec["seed"])
+    problem = build(problem_of(spec, 0), arrays, seed=seed_of(spec, 0))
     started = time.perf_counter()
-    generator = draws(spec)
+    generator = draws(spec, 0)
     encoding = encoding_of(spec, 0, problem.dimensions, generator, None)
     network = network_of(spec, encoding, problem, 1, generator)
-    optimizer = OPTIMIZERS[settings.get("optimizer", "adam")](network.parameters())
+    optimizer = optimizer_of(settings, network.parameters())
     if isinstance(optimizer, LeastSquares):
         made = time.perf_counter()
         return Times(made - started, mean_seconds(solutions(network, encoding, problem), updates, seconds), 1)

@@ -21,6 +21,7 @@ def parameter_columns() -> tuple[str, ...]:
     return (*LEADING, *sorted(named - set(LEADING)))
 
 
+ALL = "all"  # the seed of a job that takes all of them
 LEADING = ("sigma", "features", "variant", "depth", "width")
 
 
@@ -28,13 +29,13 @@ LEADING = ("sigma", "features", "variant", "depth", "width")
 class Combination:
     """experiment x encoding x sigma x network x seed: one job.
 
-    Where axes are stacked, it has several members, equal but for those parameters.
+    Where axes are stacked, it has several members, equal but for those parameters; its seed may be `all`.
     """
 
     experiment: str
     encoding_label: str
     network_label: str
-    seed: int
+    seed: int | str
     spec: dict[str, Any]
     settings: dict[str, Any]
     members: list[dict[str, Any]]
@@ -47,10 +48,11 @@ class Combination:
 
 @dataclass(frozen=True)
 class Member:
-    """One choice of an encoding's parameters, and of those of the problem that have several values."""
+    """One choice of an encoding's parameters, of those of the problem that have several values, and of the seed."""
 
     encoding: dict[str, Any]
     problem: dict[str, Any]
+    seed: int
 
 
 def combinations_of(name: str, experiment: Any, precision: str) -> Iterator[Combination]:
@@ -65,52 +67,56 @@ def combinations_of(name: str, experiment: Any, precision: str) -> Iterator[Comb
         # Where an experiment does not allow less, it is float32 whatever is wanted.
         training["precision"] = precision if training.pop("reduced_precision") else "float32"
         choices = [
-            Member(choice, seen)
+            Member(choice, seen, seed)
+            for seed in experiment.seeds
             for seen in observations
             for choice in parameter_choices(encoding_part, grid, nyquist(experiment, seen), name)
         ]
         # Tuning signals are needed only where there is a sigma to choose.
         sweeps = len({choice.encoding.get("sigma") for choice in choices}) > 1
         sets = ["report", "tuning"] if sweeps and experiment.choose_sigma else ["report"]
+        stacked_seeds = "seed" in experiment.stacked
         for members in together(choices, experiment.stacked):
+            seed = {} if stacked_seeds else {"seed": members[0].seed}
             for network, network_grid in entries(experiment.networks).items():
                 network_part = parts("networks")[network]
                 for architecture in parameter_choices(network_part, network_grid, None, name):
-                    for seed in experiment.seeds:
-                        yield Combination(
-                            experiment=name,
-                            encoding_label=label(encoding_part, in_common(members)),
-                            network_label=label(network_part, architecture),
-                            seed=seed,
-                            spec={
-                                "members": [member_spec(encoding_part, member) for member in members],
-                                "network": {"use": network_part.use, **said(network_part, architecture)},
-                                "problem": {"use": problem.use, **observed},
-                                "seed": seed,
-                                "sets": sets,
-                                "training": training,
-                            },
-                            settings={
-                                "seed": seed,
-                                "encoding": encoding,
-                                "network": network,
-                                "optimizer": training["optimizer"],
-                                "learning_rate": training["learning_rate"],
-                                "steps": training["steps"],
-                            },
-                            members=[
-                                {column: (member.encoding | architecture).get(column) for column in parameter_columns()}
-                                | member.problem
-                                for member in members
-                            ],
-                        )
+                    yield Combination(
+                        experiment=name,
+                        encoding_label=label(encoding_part, in_common(members)),
+                        network_label=label(network_part, architecture),
+                        seed=seed.get("seed", ALL),
+                        spec={
+                            "members": [member_spec(encoding_part, member, stacked_seeds) for member in members],
+                            "network": {"use": network_part.use, **said(network_part, architecture)},
+                            "problem": {"use": problem.use, **observed},
+                            **seed,
+                            "sets": sets,
+                            "training": training,
+                        },
+                        settings={
+                            **seed,
+                            "encoding": encoding,
+                            "network": network,
+                            "optimizer": training["optimizer"],
+                            "learning_rate": training["learning_rate"],
+                            "steps": training["steps"],
+                        },
+                        members=[
+                            {column: (member.encoding | architecture).get(column) for column in parameter_columns()}
+                            | member.problem
+                            | ({"seed": member.seed} if stacked_seeds else {})
+                            for member in members
+                        ],
+                    )
 
 
-def member_spec(encoding: Part, member: Member) -> dict[str, Any]:
-    """What a job is told of a member: the encoding, and what its problem has for itself."""
-    return {"use": encoding.use, **said(encoding, member.encoding)} | (
-        {"problem": member.problem} if member.problem else {}
-    )
+def member_spec(encoding: Part, member: Member, stacked_seeds: bool) -> dict[str, Any]:
+    """What a job is told of a member: the encoding, and the seed and what its problem has, where for itself."""
+    spec: dict[str, Any] = {"use": encoding.use, **said(encoding, member.encoding)}
+    if stacked_seeds:
+        spec["seed"] = member.seed
+    return spec | ({"problem": member.problem} if member.problem else {})
 
 
 def nyquist(experiment: Any, choice: dict[str, Any]) -> float | None:
@@ -152,7 +158,7 @@ def together(choices: list[Member], stacked: list[str]) -> list[list[Member]]:
     """The choices in groups that differ in stacked parameters alone."""
     groups: dict[str, list[Member]] = {}
     for choice in choices:
-        apart = {key: value for key, value in choice.encoding.items() if key not in stacked}
+        apart = {key: value for key, value in (choice.encoding | {"seed": choice.seed}).items() if key not in stacked}
         group = groups.setdefault(repr(apart), [])
         if choice not in group:  # asked for twice, it is there once
             group.append(choice)

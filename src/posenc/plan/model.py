@@ -110,6 +110,9 @@ class Training(Model):
     decay_steps: Count | None = Field(
         None, description="the learning rate falls to a tenth in so many updates, evenly; null keeps it"
     )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="of Adam: so much of each weight is added to its gradient"
+    )
     reduced_precision: bool = Field(description="whether bf16 or TF32 may be used for matrix products")
     log_every: Count = Field(25, description="score after updates 1, 1 + log_every, ...")
     report_step: Count | None = Field(
@@ -124,6 +127,12 @@ class Training(Model):
             )
         if self.report_step and self.report_step > self.steps:
             raise ValueError(f"report_step {self.report_step} is after the last of {self.steps} steps")
+        return self
+
+    @model_validator(mode="after")
+    def decayed(self) -> "Training":
+        if self.weight_decay and self.optimizer != "adam":
+            raise ValueError(f"weight_decay = {self.weight_decay:g}: optimizer {self.optimizer} has none; leave it out")
         return self
 
 
@@ -182,9 +191,10 @@ def as_problem(value: Any) -> Any:
 
 
 def stackable() -> tuple[str, ...]:
-    """Every parameter that an encoding or a problem has."""
+    """The seed, and every parameter that an encoding or a problem has."""
     folders = ("encodings", "problems")
-    return tuple(dict.fromkeys(name for f in folders for part in parts(f).values() for name in part.parameters))
+    named = (name for folder in folders for part in parts(folder).values() for name in part.parameters)
+    return tuple(dict.fromkeys(["seed", *named]))
 
 
 EncodingGrids = grids_model("encodings", trains=True)
@@ -211,7 +221,9 @@ class Experiment(Model):
         True, description="whether tuning signals choose one sigma of a sweep; a sweep that is only shown needs none"
     )
     stacked: Annotated[list[Literal[stackable()]], BeforeValidator(as_list)] = Field(  # type: ignore[valid-type]
-        [], description="parameters of encodings and of the problem whose values one job takes all: for short fits"
+        [],
+        description="the seed, and parameters of encodings and of the problem, whose values one job takes all: for"
+        " short fits",
     )
     seeds: Annotated[list[Seed], Field(min_length=1), one_or_more(Seed)] = Field(
         description="each seed draws its own random features and initial weights"

@@ -27,6 +27,7 @@ from posenc.plan.registry import parts
 from posenc.plan.signals import SignalSet, check_local_signals, signal_set
 
 STUDY_MB = 1500
+METRICS_OF = ("members", "network", "problem", "seed")  # of a combination, what decides its metrics
 SUFFIXES = {"table": ("csv", "md", "tex"), "figure": ("png", "pdf", "csv")}
 
 
@@ -143,7 +144,7 @@ class Plan:
             "fits": [
                 {
                     "label": label,
-                    "spec": {part: found.spec[part] for part in ("members", "network", "problem", "seed")},
+                    "spec": {part: found.spec[part] for part in METRICS_OF if part in found.spec},
                     **self.theory_of(found),
                 }
                 for label, found in self.combinations[experiment].items()

@@ -7,14 +7,15 @@ from torch import Tensor
 
 
 class Adam:
-    """Adam as the papers use it: betas 0.9 and 0.999, epsilon 1e-8, no weight decay.
+    """Adam as the papers use it: betas 0.9 and 0.999, epsilon 1e-8; `weight_decay` times a weight adds to its gradient.
 
     The kernel is the one behind `torch.optim.Adam(fused=True)`, with equal results to the bit. That class would import
     torch's compiler at its first step, which costs every job a second.
     """
 
-    def __init__(self, parameters: Iterable[Tensor]) -> None:
+    def __init__(self, parameters: Iterable[Tensor], weight_decay: float = 0.0) -> None:
         self.parameters = list(parameters)
+        self.weight_decay = weight_decay
         self.means = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.squares = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.steps = [torch.zeros((), device=parameter.device) for parameter in self.parameters]
@@ -37,7 +38,7 @@ class Adam:
             lr=learning_rate,
             beta1=0.9,
             beta2=0.999,
-            weight_decay=0.0,
+            weight_decay=self.weight_decay,
             eps=1e-8,
             amsgrad=False,
             maximize=False,

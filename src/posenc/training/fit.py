@@ -38,10 +38,11 @@ def fit_combination(
 ) -> None:
     """Fit every signal of every member of a combination and write `values`, `arrays`, `weights` and `provenance`.
 
-    combination: the planner's dict with `members` (encodings, which may carry parameters of the `problem` for
-    themselves), `network` and `problem` (each `use`: module:class, and its parameters), `training`, `seed` and `sets`,
-    the signal sets to fit. signals: paths of `values` (.npz), `rows` (.json) and maybe `theory` (.npz). `arrays` keeps
-    what the problem shows of the report signals. checkpoint: `path`, `code` (digest) and `seconds` between two savings.
+    combination: the planner's dict with `members` (encodings, which may carry a `seed` and parameters of the `problem`
+    for themselves), `network` and `problem` (each `use`: module:class, and its parameters), `training`, `seed` and
+    `sets`, the signal sets to fit. signals: paths of `values` (.npz), `rows` (.json) and maybe `theory` (.npz).
+    `arrays` keeps what the problem shows of the report signals. checkpoint: `path`, `code` (digest) and `seconds`
+    between two savings.
     facts go to the provenance as they are. slots: fits that share the GPU.
     """
     started = time.monotonic()
@@ -72,7 +73,7 @@ def fit_combination(
     side_by_side = 1 if target.type == "cuda" else getattr(problem, "side_by_side_on_cpu", 1)
     at_once, members = 1, []
     for member in range(len(combination["members"])):
-        encoding = encoding_of(combination, member, problem.dimensions, draws(combination), theory)
+        encoding = encoding_of(combination, member, problem.dimensions, draws(combination, member), theory)
         left = [index for index in wanted if (member, rows[index]["name"]) not in progress.done]
         most = 1 if is_trained(encoding) else side_by_side
         if stacks and len(left) > 1 and not is_trained(encoding):

@@ -3,7 +3,7 @@
 import copy
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -11,16 +11,18 @@ from torch import Tensor, nn
 
 from posenc.encodings.base import Encoding
 from posenc.encodings.per_axis import PerAxis
+from posenc.networks.inputs import Blend, Features
 from posenc.problems.grid import Grid
 from posenc.problems.score import Predict
 from posenc.training.adam import Adam
 from posenc.training.checkpoints import Progress
 from posenc.training.least_squares import LeastSquares, solved
-from posenc.training.loop import Optimizer, Schedule, encode, lowered, predict, train
+from posenc.training.loop import POINTS_PER_SLAB, Optimizer, Schedule, encode, lowered, predict, train
 from posenc.training.ranks import layer_ranks
 from posenc.training.sgd import SGD
 from posenc.training.values import Fitted, Records
 
+NOT_OF_ENCODING = ("seed", "problem")  # what a member has beside its encoding
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adam": Adam, "sgd": SGD, "least_squares": LeastSquares}
 
 
@@ -40,8 +42,8 @@ def fit_stack(
     """
     device = next(iter(arrays.values())).device
     settings = combination["training"]
-    generator = draws(combination)
-    problem = build(problem_of(combination, member), arrays, seed=combination["seed"])
+    generator = draws(combination, member)
+    problem = build(problem_of(combination, member), arrays, seed=seed_of(combination, member))
     encoding = encoding_of(combination, member, problem.dimensions, generator, theory).to(device)
     network = network_of(combination, encoding, problem, len(rows), generator).to(device)
     # What is saved to go on from after a kill: of a problem, what it gathers on the way.
@@ -49,7 +51,7 @@ def fit_stack(
     schedule = Schedule(
         settings["steps"], settings["learning_rate"], settings["log_every"], settings.get("decay_steps")
     )
-    optimizer = OPTIMIZERS[settings.get("optimizer", "adam")](model.parameters())
+    optimizer = optimizer_of(settings, model.parameters())
     records = Records(rows, member)
 
     ask = asking(network, encoding, problem, device)
@@ -94,6 +96,12 @@ def fit_stack(
     ).of_member(member, len(combination["members"]))
 
 
+def optimizer_of(settings: Mapping[str, Any], parameters: Iterable[nn.Parameter]) -> Optimizer:
+    """What a training asks for."""
+    decay = {name: settings[name] for name in ("weight_decay",) if settings.get(name)}
+    return OPTIMIZERS[settings.get("optimizer", "adam")](parameters, **decay)
+
+
 def network_at(
     problem: Any, encoding: Encoding, network: nn.Module, precision: str, device: torch.device
 ) -> Callable[[int], Tensor]:
@@ -109,13 +117,33 @@ def network_at(
 
 
 def asking(network: nn.Module, encoding: Encoding, problem: Any, device: torch.device) -> Predict:
-    """Asks the networks. Those that learn from blended points are asked at blended points, on a grid, too."""
-    blends = isinstance(encoding, PerAxis) and isinstance(problem.inputs(1), Tensor)
+    """Asks the networks. Those that learn from blended points are asked at blended points, on a grid, too.
 
+    The features of a problem's splits, which it asks about again and again, are kept where they are small and fixed.
+    """
+    blends = isinstance(encoding, PerAxis) and isinstance(problem.inputs(1), Tensor)
+    keeps = problem.fixed and not is_trained(encoding)
+    splits = [split.where for split in problem.splits.values()] if keeps and hasattr(problem, "splits") else []
+    kept: dict[int, Features | Blend] = {}
+
+    def places_of(where: Grid | Tensor) -> Grid | Tensor:
+        return where.points() if blends and isinstance(where, Grid) else where
+
+    @torch.no_grad()
     def ask(where: Grid | Tensor) -> Tensor:
-        return predict(network, encoding, where.points() if blends and isinstance(where, Grid) else where, device)
+        if not any(where is split for split in splits) or not is_small(len(where), encoding.out_dim):
+            return predict(network, encoding, places_of(where), device)
+        if id(where) not in kept:
+            kept[id(where)] = encode(encoding, places_of(where), device, getattr(network, "grid", 0))
+        values: Tensor = network(kept[id(where)])
+        return values
 
     return ask
+
+
+def is_small(points: int, features: int) -> bool:
+    """Whether features of so many points may be kept: 16 MiB at most, and no more points than are asked at once."""
+    return points <= POINTS_PER_SLAB and points * features <= 1 << 22
 
 
 def remembered(ask: Callable[[Grid | Tensor], Tensor]) -> Callable[[Grid | Tensor], Tensor]:
@@ -165,9 +193,15 @@ def slash(name: str) -> str:
     return f"/{name}" if name else ""
 
 
-def draws(combination: Mapping[str, Any]) -> torch.Generator:
+def seed_of(combination: Mapping[str, Any], member: int) -> int:
+    """A member's seed: the combination's, if it has none for itself."""
+    seed: int = combination["members"][member].get("seed", combination.get("seed"))
+    return seed
+
+
+def draws(combination: Mapping[str, Any], member: int) -> torch.Generator:
     """Where a fit's random numbers come from: on the CPU, so that every device starts from the same; encoding first."""
-    return torch.Generator().manual_seed(combination["seed"])
+    return torch.Generator().manual_seed(seed_of(combination, member))
 
 
 def problem_of(combination: Mapping[str, Any], member: int) -> dict[str, Any]:
@@ -186,7 +220,7 @@ def encoding_of(
 
     The same draw, too: the authors of Kronecker codes give every axis one encoding (Zheng et al. 2022, code).
     """
-    part = {name: value for name, value in combination["members"][member].items() if name != "problem"}
+    part = {name: value for name, value in combination["members"][member].items() if name not in NOT_OF_ENCODING}
     if not getattr(load_class(combination["network"]), "each_axis", False):
         encoding: Encoding = build(part, dimensions, generator=generator, theory=theory)
         return encoding
