@@ -105,9 +105,12 @@ def test_the_number_of_combinations(preset: str) -> None:
 def test_a_grid_is_the_product_of_its_lists(preset: str) -> None:
     plan = plan_of(preset)
     for name, experiment in plan.experiments.items():
-        architectures = sum(
-            math.prod(len(values) for values in grid.model_dump().values())
-            for grid in entries(experiment.networks).values()
+        stacked = experiment.stacked
+        networks = [grid.model_dump() for grid in entries(experiment.networks).values()]
+        seeds = len(experiment.seeds)
+        architectures = seeds * sum(math.prod(len(values) for values in lists.values()) for lists in networks)
+        apart = (1 if "seed" in stacked else seeds) * sum(
+            math.prod(len(values) for key, values in lists.items() if key not in stacked) for lists in networks
         )
         jobs = members = 0
         for grid in entries(experiment.encodings).values():
@@ -115,10 +118,10 @@ def test_a_grid_is_the_product_of_its_lists(preset: str) -> None:
             if hasattr(grid, "sigma"):
                 lists["sigma"] = grid.sigma.absolute or grid.sigma.of_nyquist
             members += len(problem_choices(experiment)) * math.prod(len(values) for values in lists.values())
-            jobs += math.prod(len(values) for key, values in lists.items() if key not in experiment.stacked)
+            jobs += math.prod(len(values) for key, values in lists.items() if key not in stacked)
         found = plan.combinations[name]
-        assert len(found) == jobs * architectures * len(experiment.seeds)
-        assert sum(len(one.members) for one in found.values()) == members * architectures * len(experiment.seeds)
+        assert len(found) == jobs * apart
+        assert sum(len(one.members) for one in found.values()) == members * architectures
 
 
 @pytest.mark.parametrize(
@@ -203,7 +206,8 @@ def test_a_combination_says_all_that_a_fit_needs() -> None:
             "steps": 2000,
             "learning_rate": 1e-3,
             "optimizer": "adam",
-            "decay_steps": None, "weight_decay": 0.0,
+            "decay_steps": None,
+            "weight_decay": 0.0,
             "log_every": 25,
             "precision": "auto",
         },
@@ -319,6 +323,23 @@ def test_several_axes_may_be_stacked_and_one_value_stays_in_the_name() -> None:
         experiments=natural(encodings=encodings | {"gaussian": {"sigma": 2, "features": 8}}, stacked=["sigma"])
     )
     assert labels(one, "image_natural") == ["gaussian+sigma=2+features=8/mlp+depth=4+width=32/seed=0"]
+
+
+def test_one_job_takes_all_seeds_where_they_are_stacked() -> None:
+    grids = {"none": None, "basic": None, "positional": None, "gaussian": {"sigma": [1, 2], "features": 8}}
+    stacked, apart = (
+        plan_with(experiments=natural(encodings=grids, seeds=[0, 7], stacked=axes)).combinations["image_natural"]
+        for axes in (["sigma", "seed"], [])
+    )
+    (found,) = [one for label, one in stacked.items() if "gaussian" in label]
+    assert found.label == "gaussian+features=8/mlp+depth=4+width=32/seed=all"
+    assert [(member["sigma"], member["seed"]) for member in found.members] == [(1, 0), (1, 7), (2, 0), (2, 7)]
+    assert "seed" not in found.spec and "seed" not in found.settings  # each member has its own
+    for spec, settings in zip(found.spec["members"], found.members, strict=True):
+        label = f"gaussian+sigma={settings['sigma']:g}+features=8/mlp+depth=4+width=32/seed={settings['seed']}"
+        of_all = {"members": [{key: value for key, value in spec.items() if key != "seed"}], "seed": spec["seed"]}
+        assert apart[label].spec == found.spec | of_all
+        assert apart[label].settings | {"seed": settings["seed"]} == found.settings | {"seed": settings["seed"]}
 
 
 def test_a_member_asked_for_twice_is_there_once() -> None:

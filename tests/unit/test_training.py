@@ -35,14 +35,15 @@ from posenc.networks.mlp import MLP
 from posenc.plan.combinations import Combination
 from posenc.plan.model import Training
 from posenc.problems.grid import Grid, half_open
-from posenc.training import checkpoints, devices, loop
+from posenc.problems.image import ImageRegression
+from posenc.training import checkpoints, devices, loop, stack
 from posenc.training.adam import Adam
 from posenc.training.checkpoints import Checkpoint, Progress
 from posenc.training.devices import choose_device, choose_precision, matrix_products
 from posenc.training.fit import fit_combination, fit_in_stacks
 from posenc.training.outputs import VALUE_COLUMNS
 from posenc.training.sgd import SGD
-from posenc.training.stack import OPTIMIZERS, build, fit_stack
+from posenc.training.stack import OPTIMIZERS, asking, build, fit_stack
 from posenc.training.values import Fitted, Records
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -161,6 +162,30 @@ def test_predictions_in_slabs_are_those_of_the_whole(
     torch.testing.assert_close(loop.predict(network, encoding, grid, CPU), whole, rtol=1e-5, atol=1e-6)
 
 
+def test_features_of_a_problem_s_splits_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoding = ENCODINGS["gaussian"]
+    network = MLP(encoding.out_dim, 3, width=16, stack=2, generator=torch.Generator().manual_seed(0))
+    problem = ImageRegression({"values": torch.zeros(2, 8, 8, 3)}, test="rest")
+    encoded: list[Grid | Tensor] = []
+
+    def counted(encoding: Encoding, where: Grid | Tensor, device: torch.device, grid: int = 0) -> Any:
+        encoded.append(where)
+        return loop.encode(encoding, where, device, grid)
+
+    monkeypatch.setattr(stack, "encode", counted)
+    ask = asking(network, encoding, problem, CPU)
+    for split in problem.splits.values():
+        expected = loop.predict(network, encoding, split.where, CPU)
+        for _ in range(2):
+            torch.testing.assert_close(ask(split.where), expected, rtol=0, atol=0)
+    assert len(encoded) == len({id(split.where) for split in problem.splits.values()}) > 1
+    # Other places are asked for as they come, and large ones are not kept.
+    ask(axes(4, 4))
+    monkeypatch.setattr(stack, "is_small", lambda points, features: False)
+    asking(network, encoding, problem, CPU)(problem.splits["all"].where)
+    assert len(encoded) == len({id(split.where) for split in problem.splits.values()})
+
+
 @pytest.mark.parametrize("name", ENCODINGS)
 def test_features_come_by_the_axes_where_none_mixes_them(name: str) -> None:
     grid = axes(4, 7)
@@ -202,14 +227,15 @@ def test_a_first_layer_summed_over_axes_is_the_dense_one(lengths: tuple[int, ...
 
 
 @pytest.mark.parametrize("rates", [[1e-2] * 20, [1e-2 * 0.9**step for step in range(20)]], ids=["kept", "falling"])
-def test_adam_is_torch_s_own_to_the_bit(rates: list[float]) -> None:
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_adam_is_torch_s_own_to_the_bit(rates: list[float], decay: float) -> None:
     def weights() -> list[Tensor]:
         drawn = torch.Generator().manual_seed(0)
         return [torch.randn(3, 5, generator=drawn).requires_grad_(), torch.randn(7, generator=drawn).requires_grad_()]
 
     ours, theirs = weights(), weights()
-    adam = Adam(ours)
-    reference = torch.optim.Adam(theirs, 1e-2, betas=(0.9, 0.999), eps=1e-8, fused=True)
+    adam = Adam(ours, decay)
+    reference = torch.optim.Adam(theirs, 1e-2, betas=(0.9, 0.999), eps=1e-8, weight_decay=decay, fused=True)
     for rate in rates:
         reference.param_groups[0]["lr"] = rate
         for parameters, optimizer in ((ours, adam), (theirs, reference)):
@@ -646,6 +672,23 @@ def test_members_of_one_job_are_the_fits_of_a_job_each_to_the_bit(
         assert names == set(weights)
         assert len(arrays.files) == 3 * 2  # of members and report signals
         assert (facts["fits"], fact["fits"]) == (9, 3)
+
+
+def test_seeds_of_one_job_are_the_fits_of_a_job_each_to_the_bit(
+    planned: Planned, signals: dict[str, str], tmp_path: Path
+) -> None:
+    grid = {"gaussian": {"sigma": 2, "features": 16}}
+    (one,) = planned(grid, stacked=["seed"], seeds=[0, 5])
+    together = fitted_files(one.spec, signals, tmp_path / "all")
+    arrays, differ = np.load(together["arrays"]), []
+    for member, own in enumerate(planned(grid, seeds=[0, 5])):
+        alone = fitted_files(own.spec, signals, tmp_path / str(member))
+        ours = [row | {"member": "0"} for row in values_of(together["values"]) if row["member"] == str(member)]
+        assert ours == values_of(alone["values"])
+        for name, array in np.load(alone["arrays"]).items():
+            np.testing.assert_array_equal(arrays[f"{member}/{name}"], array)
+            differ.append(array)
+    assert not np.array_equal(differ[0], differ[-1])
 
 
 def test_a_member_that_diverges_is_counted_and_leaves_the_others_alone(

@@ -93,7 +93,7 @@ def untrained(
     """A member's encoding and one network, as its fit made them."""
     generator = draws(combination, member)
     encoding = encoding_of(combination, member, problem.dimensions, generator, theory)
-    return encoding, network_of(combination, encoding, problem, 1, generator)
+    return encoding, network_of(combination, member, encoding, problem, 1, generator)
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from posenc.problems.grid import Grid
 from posenc.signals.stored import read_signals
 from posenc.theory.distance import half_width, similarity
 from posenc.theory.stable_rank import kronecker_rank, rank_of_product, stable_rank
+from posenc.training.devices import keep_freed_memory
 from posenc.training.fit import read_theory
 from posenc.training.stack import build, draws, encoding_of, problem_of, seed_of
 
@@ -28,6 +29,7 @@ def run_metrics(spec: Mapping[str, Any], output: str) -> None:
     spec: `signals` (npz and json) and `fits`: label, spec and maybe theory of each combination. Encodings are taken as
     they are before training. Members whose encodings and places are equal share their numbers.
     """
+    keep_freed_memory()
     arrays, _ = read_signals(spec["signals"]["npz"], spec["signals"]["json"])
     first = {name: torch.from_numpy(array[:1]) for name, array in arrays.items()}
     known: dict[tuple[str, str], dict[str, Any]] = {}
@@ -39,7 +41,7 @@ def run_metrics(spec: Mapping[str, Any], output: str) -> None:
             problem = build(seen, first, seed=seed_of(combination, member))
             encoding = encoding_of(combination, member, problem.dimensions, draws(combination, member), theory)
             # At scattered places, too, one seed's are like another's.
-            key = (repr([part | {"seed": None}, seen]), digest_of(encoding))
+            key = (repr([part | {"seed": None, "network": None}, seen]), digest_of(encoding))
             if key not in known:
                 known[key] = metrics(encoding, problem.inputs(1))
             found.setdefault(fit["label"], []).append(known[key])

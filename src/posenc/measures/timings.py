@@ -13,6 +13,7 @@ from posenc.theory.study import Found, Inputs
 from posenc.training.least_squares import LeastSquares, solved
 from posenc.training.loop import Schedule, encode, train
 from posenc.training.stack import (
+    architecture_of,
     build,
     draws,
     encoding_of,
@@ -90,11 +91,16 @@ def one_thread() -> Iterator[None]:
 
 
 def planned_fit(plans: Sequence[Spec], method: Mapping[str, Any]) -> Spec | None:
-    """Of an experiment's combinations the method's, or None where its encoding is not among them."""
-    found = [spec for spec in plans if load_class(spec["members"][0]).name == method["encoding"]]
+    """Of an experiment's combinations the method's, of one member, or None where its encoding is not among them."""
+    found = [
+        {**spec, "members": [member]}
+        for spec in plans
+        for member in spec["members"]
+        if load_class(member).name == method["encoding"]
+    ]
     if not found:
         return None
-    return (max if method["deepest"] else min)(found, key=lambda spec: spec["network"].get("depth", 1))
+    return (max if method["deepest"] else min)(found, key=lambda spec: architecture_of(spec, 0).get("depth", 1))
 
 
 def first_signal(inputs: Inputs, experiment: str) -> dict[str, Tensor]:
@@ -111,7 +117,7 @@ def time_fit(spec: Spec, arrays: Mapping[str, Tensor], steps: int, updates: int,
     started = time.perf_counter()
     generator = draws(spec, 0)
     encoding = encoding_of(spec, 0, problem.dimensions, generator, None)
-    network = network_of(spec, encoding, problem, 1, generator)
+    network = network_of(spec, 0, encoding, problem, 1, generator)
     optimizer = optimizer_of(settings, network.parameters())
     if isinstance(optimizer, LeastSquares):
         made = time.perf_counter()

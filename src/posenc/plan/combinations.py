@@ -1,7 +1,7 @@
 """Which combinations an experiment asks for, where each is kept, and the settings it is recorded under."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -48,9 +48,10 @@ class Combination:
 
 @dataclass(frozen=True)
 class Member:
-    """One choice of an encoding's parameters, of those of the problem that have several values, and of the seed."""
+    """One choice of the parameters of encoding and network, of those of the problem with several values, and a seed."""
 
     encoding: dict[str, Any]
+    architecture: dict[str, Any]
     problem: dict[str, Any]
     seed: int
 
@@ -67,56 +68,68 @@ def combinations_of(name: str, experiment: Any, precision: str) -> Iterator[Comb
         # Where an experiment does not allow less, it is float32 whatever is wanted.
         training["precision"] = precision if training.pop("reduced_precision") else "float32"
         choices = [
-            Member(choice, seen, seed)
-            for seed in experiment.seeds
+            (choice, seen)
             for seen in observations
             for choice in parameter_choices(encoding_part, grid, nyquist(experiment, seen), name)
         ]
         # Tuning signals are needed only where there is a sigma to choose.
-        sweeps = len({choice.encoding.get("sigma") for choice in choices}) > 1
+        sweeps = len({choice.get("sigma") for choice, _ in choices}) > 1
         sets = ["report", "tuning"] if sweeps and experiment.choose_sigma else ["report"]
-        stacked_seeds = "seed" in experiment.stacked
-        for members in together(choices, experiment.stacked):
-            seed = {} if stacked_seeds else {"seed": members[0].seed}
-            for network, network_grid in entries(experiment.networks).items():
-                network_part = parts("networks")[network]
-                for architecture in parameter_choices(network_part, network_grid, None, name):
-                    yield Combination(
-                        experiment=name,
-                        encoding_label=label(encoding_part, in_common(members)),
-                        network_label=label(network_part, architecture),
-                        seed=seed.get("seed", ALL),
-                        spec={
-                            "members": [member_spec(encoding_part, member, stacked_seeds) for member in members],
-                            "network": {"use": network_part.use, **said(network_part, architecture)},
-                            "problem": {"use": problem.use, **observed},
-                            **seed,
-                            "sets": sets,
-                            "training": training,
-                        },
-                        settings={
-                            **seed,
-                            "encoding": encoding,
-                            "network": network,
-                            "optimizer": training["optimizer"],
-                            "learning_rate": training["learning_rate"],
-                            "steps": training["steps"],
-                        },
-                        members=[
-                            {column: (member.encoding | architecture).get(column) for column in parameter_columns()}
-                            | member.problem
-                            | ({"seed": member.seed} if stacked_seeds else {})
-                            for member in members
-                        ],
-                    )
+        for network, network_grid in entries(experiment.networks).items():
+            network_part = parts("networks")[network]
+            every = [
+                Member(choice, architecture, seen, seed)
+                for choice, seen in choices
+                for architecture in parameter_choices(network_part, network_grid, None, name)
+                for seed in experiment.seeds
+            ]
+            for members in together(every, experiment.stacked):
+                seed = {} if "seed" in experiment.stacked else {"seed": members[0].seed}
+                yield Combination(
+                    experiment=name,
+                    encoding_label=label(encoding_part, in_common([member.encoding for member in members])),
+                    network_label=label(network_part, in_common([member.architecture for member in members])),
+                    seed=seed.get("seed", ALL),
+                    spec={
+                        "members": [member_spec(encoding_part, member, experiment.stacked) for member in members],
+                        "network": {"use": network_part.use, **said(network_part, members[0].architecture)},
+                        "problem": {"use": problem.use, **observed},
+                        **seed,
+                        "sets": sets,
+                        "training": training,
+                    },
+                    settings={
+                        **seed,
+                        "encoding": encoding,
+                        "network": network,
+                        "optimizer": training["optimizer"],
+                        "learning_rate": training["learning_rate"],
+                        "steps": training["steps"],
+                    },
+                    members=[
+                        {column: (member.encoding | member.architecture).get(column) for column in parameter_columns()}
+                        | member.problem
+                        | ({} if seed else {"seed": member.seed})
+                        for member in members
+                    ],
+                )
 
 
-def member_spec(encoding: Part, member: Member, stacked_seeds: bool) -> dict[str, Any]:
-    """What a job is told of a member: the encoding, and the seed and what its problem has, where for itself."""
+def member_spec(encoding: Part, member: Member, stacked: list[str]) -> dict[str, Any]:
+    """What a job is told of a member: the encoding, and what it has for itself of seed, problem and network."""
     spec: dict[str, Any] = {"use": encoding.use, **said(encoding, member.encoding)}
-    if stacked_seeds:
+    if "seed" in stacked:
         spec["seed"] = member.seed
-    return spec | ({"problem": member.problem} if member.problem else {})
+    if member.problem:
+        spec["problem"] = member.problem
+    if of_network := {key: value for key, value in member.architecture.items() if key in stacked}:
+        spec["network"] = of_network
+    return spec
+
+
+def networks_of(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The network of each member of a combination's spec."""
+    return [{**spec["network"], **member.get("network", {})} for member in spec["members"]]
 
 
 def nyquist(experiment: Any, choice: dict[str, Any]) -> float | None:
@@ -155,19 +168,20 @@ def sigmas(part: Part, grid: Any, nyquist: float | None, name: str) -> list[floa
 
 
 def together(choices: list[Member], stacked: list[str]) -> list[list[Member]]:
-    """The choices in groups that differ in stacked parameters alone."""
+    """The choices in groups that differ in stacked axes alone."""
     groups: dict[str, list[Member]] = {}
     for choice in choices:
-        apart = {key: value for key, value in (choice.encoding | {"seed": choice.seed}).items() if key not in stacked}
+        axes = choice.encoding | choice.architecture | {"seed": choice.seed}
+        apart = {key: value for key, value in axes.items() if key not in stacked}
         group = groups.setdefault(repr(apart), [])
         if choice not in group:  # asked for twice, it is there once
             group.append(choice)
     return list(groups.values())
 
 
-def in_common(members: list[Member]) -> dict[str, Any]:
-    """The encoding's parameters in which all members agree."""
-    first, *others = [member.encoding for member in members]
+def in_common(members: list[dict[str, Any]]) -> dict[str, Any]:
+    """The parameters in which all members agree."""
+    first, *others = members
     return {key: value for key, value in first.items() if all(other[key] == value for other in others)}
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from posenc.plan.combinations import Combination
+from posenc.plan.combinations import Combination, networks_of
 from posenc.plan.model import chosen_problem
 from posenc.plan.registry import parts
 
@@ -16,13 +16,12 @@ def training_operations(combination: Combination, experiment: Any, observed: int
     observed: points that the networks are asked for at an update; signals: how many are fitted.
     """
     problem, _ = chosen_problem(experiment)
-    network, dimensions = combination.spec["network"], problem.attributes["dimensions"]
-    if "width" not in network:
-        return 0.0
-    width, hidden = network["width"], network["depth"] - 2
+    dimensions, encoding = problem.attributes["dimensions"], combination.settings["encoding"]
+    members = zip(combination.spec["members"], networks_of(combination.spec), strict=True)
     products = sum(
-        inputs_of(combination.settings["encoding"], member, dimensions) * width + max(hidden, 0) * width**2
-        for member in combination.spec["members"]
+        inputs_of(encoding, member, dimensions) * of["width"] + max(of["depth"] - 2, 0) * of["width"] ** 2
+        for member, of in members
+        if "width" in of
     )
     steps = combination.spec["training"]["steps"]
     return float(OPERATIONS_PER_PRODUCT * products * observed * steps * signals)

@@ -8,6 +8,7 @@ from typing import Any
 import psutil
 
 from posenc.gpus import GpuError, visible_gpus
+from posenc.plan.combinations import networks_of
 from posenc.plan.layers import ConfigError
 from posenc.plan.registry import Part
 from posenc.plan.scales import nyquist_per_sample
@@ -96,15 +97,16 @@ def fit_memory_mb(spec: Mapping[str, Any], observed: int, shown: int, on_gpu: bo
 
     spec: of the combination; observed and shown: as `points_of`.
     """
-    network = spec["network"]
+    networks = networks_of(spec)
     features = max(member.get("features", 0) for member in spec["members"])
-    depth, width = network.get("depth", 1), network.get("width", 1)
-    trained = observed * (6 * features + 10 * depth * width)
+    width = max(network.get("width", 1) for network in networks)
+    layers = max(network.get("depth", 1) * network.get("width", 1) for network in networks)
+    trained = observed * (6 * features + 10 * layers)
     slab = min(shown, POINTS_PER_SLAB) * 4 * (features + 2 * width)
     return PROCESS_MB + CUDA_MB * on_gpu + (trained + slab) // MEGABYTE
 
 
 def threads_per_fit(spec: Mapping[str, Any], observed: int, cores: int, fits: int) -> int:
     """One, since fits side by side use the cores best; more where there are fewer fits than cores, and large ones."""
-    large = observed * spec["network"].get("width", 1) >= NUMBERS_PER_THREAD
+    large = observed * max(network.get("width", 1) for network in networks_of(spec)) >= NUMBERS_PER_THREAD
     return max(1, cores // fits) if large else 1

@@ -191,8 +191,8 @@ def as_problem(value: Any) -> Any:
 
 
 def stackable() -> tuple[str, ...]:
-    """The seed, and every parameter that an encoding or a problem has."""
-    folders = ("encodings", "problems")
+    """The seed, and every parameter that an encoding, a network or a problem has."""
+    folders = ("encodings", "networks", "problems")
     named = (name for folder in folders for part in parts(folder).values() for name in part.parameters)
     return tuple(dict.fromkeys(["seed", *named]))
 
@@ -222,8 +222,8 @@ class Experiment(Model):
     )
     stacked: Annotated[list[Literal[stackable()]], BeforeValidator(as_list)] = Field(  # type: ignore[valid-type]
         [],
-        description="the seed, and parameters of encodings and of the problem, whose values one job takes all: for"
-        " short fits",
+        description="the seed, and parameters of encodings, of networks and of the problem, whose values one job takes"
+        " all: for short fits",
     )
     seeds: Annotated[list[Seed], Field(min_length=1), one_or_more(Seed)] = Field(
         description="each seed draws its own random features and initial weights"

@@ -27,7 +27,8 @@ Features = Encoding | Callable[[Tensor], Tensor]
 
 BYTES_KEPT = 1 << 30  # larger features are computed again for every product
 BYTES_PER_SLAB = 1 << 26  # of features at once; computing them takes a few times that
-DENSE = 1024  # Gram matrices up to this size are decomposed as they are
+DENSE = 1024  # Gram matrices up to this size are made
+SMALL = 128  # and up to this size decomposed as they are
 LANCZOS_VECTORS = 64
 # Residual of the largest eigenvalue, relative to it; of a symmetric matrix it bounds the eigenvalue's error.
 TOLERANCE = 1e-6
@@ -76,7 +77,7 @@ def rank_of(gram: Gram) -> float:
 
 def largest_eigenvalue(gram: Gram) -> float:
     """The largest eigenvalue, from products with vectors; always the same, for the first vector is."""
-    if gram.size <= DENSE:
+    if gram.size <= SMALL:
         columns = [gram.times(unit) for unit in np.eye(gram.size)]
         return float(np.linalg.eigvalsh(np.stack(columns, axis=1))[-1])
     operator = LinearOperator((gram.size, gram.size), matvec=gram.times, dtype=np.float64)

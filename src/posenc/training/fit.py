@@ -38,11 +38,11 @@ def fit_combination(
 ) -> None:
     """Fit every signal of every member of a combination and write `values`, `arrays`, `weights` and `provenance`.
 
-    combination: the planner's dict with `members` (encodings, which may carry a `seed` and parameters of the `problem`
-    for themselves), `network` and `problem` (each `use`: module:class, and its parameters), `training`, `seed` and
-    `sets`, the signal sets to fit. signals: paths of `values` (.npz), `rows` (.json) and maybe `theory` (.npz).
-    `arrays` keeps what the problem shows of the report signals. checkpoint: `path`, `code` (digest) and `seconds`
-    between two savings.
+    combination: the planner's dict with `members` (encodings, which may carry a `seed` and parameters of `problem` and
+    `network` for themselves), `network` and `problem` (each `use`: module:class, and its parameters), `training`,
+    `seed` and `sets`, the signal sets to fit. signals: paths of `values` (.npz), `rows` (.json) and maybe `theory`
+    (.npz). `arrays` keeps what the problem shows of the report signals. checkpoint: `path`, `code` (digest) and
+    `seconds` between two savings.
     facts go to the provenance as they are. slots: fits that share the GPU.
     """
     started = time.monotonic()

@@ -22,7 +22,7 @@ from posenc.training.ranks import layer_ranks
 from posenc.training.sgd import SGD
 from posenc.training.values import Fitted, Records
 
-NOT_OF_ENCODING = ("seed", "problem")  # what a member has beside its encoding
+NOT_OF_ENCODING = ("seed", "problem", "network")  # what a member has beside its encoding
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"adam": Adam, "sgd": SGD, "least_squares": LeastSquares}
 
 
@@ -45,7 +45,7 @@ def fit_stack(
     generator = draws(combination, member)
     problem = build(problem_of(combination, member), arrays, seed=seed_of(combination, member))
     encoding = encoding_of(combination, member, problem.dimensions, generator, theory).to(device)
-    network = network_of(combination, encoding, problem, len(rows), generator).to(device)
+    network = network_of(combination, member, encoding, problem, len(rows), generator).to(device)
     # What is saved to go on from after a kill: of a problem, what it gathers on the way.
     model = nn.ModuleDict({"encoding": encoding, "network": network, **gathering(problem)})
     schedule = Schedule(
@@ -209,6 +209,11 @@ def problem_of(combination: Mapping[str, Any], member: int) -> dict[str, Any]:
     return {**combination["problem"], **combination["members"][member].get("problem", {})}
 
 
+def architecture_of(combination: Mapping[str, Any], member: int) -> dict[str, Any]:
+    """A member's network: the combination's, but for the parameters that the member has for itself."""
+    return {**combination["network"], **combination["members"][member].get("network", {})}
+
+
 def encoding_of(
     combination: Mapping[str, Any],
     member: int,
@@ -229,13 +234,18 @@ def encoding_of(
 
 
 def network_of(
-    combination: Mapping[str, Any], encoding: Encoding, problem: Any, stack: int, generator: torch.Generator
+    combination: Mapping[str, Any],
+    member: int,
+    encoding: Encoding,
+    problem: Any,
+    stack: int,
+    generator: torch.Generator,
 ) -> nn.Module:
-    """The networks of a combination, so many side by side."""
+    """A member's networks, so many side by side."""
     about = {"output": problem.output, "stack": stack, "generator": generator}
     if isinstance(encoding, PerAxis):
         about["axis_widths"] = [along.out_dim for along in encoding.encodings]
-    network: nn.Module = build(combination["network"], encoding.out_dim, problem.channels, **about)
+    network: nn.Module = build(architecture_of(combination, member), encoding.out_dim, problem.channels, **about)
     return network
 
 
