@@ -39,14 +39,14 @@ SIGNAL_SETS = 13  # at each of these presets
 RETHINKING = {
     "smoke": {
         "row_training": 4, "noise_training": 4, "row_scales": 1, "row_scales_solved": 1, "row_impulses": 2,
-        "noise_impulses": 2, "row_waves": 2, "noise_waves": 2, "row_features": 4, "picture_features": 4,
-        "row_reconstructions": 1, "picture_reconstructions": 1, "pictures_simple": 4, "pictures_complex": 4,
+        "noise_impulses": 2, "row_waves": 2, "noise_waves": 2, "row_features": 2, "picture_features": 2,
+        "row_reconstructions": 1, "picture_reconstructions": 1, "pictures_simple": 2, "pictures_complex": 2,
         "pictures_solved": 2, "pictures_random_simple": 2, "pictures_random_complex": 2, "clips_simple": 2,
         "clips_complex": 2, "clips_solved": 1, "clips_random_simple": 1, "clips_random_complex": 1,
     },
     "paper": {
-        "row_training": 40, "noise_training": 40, "row_scales": 2, "row_scales_solved": 1, "row_impulses": 20,
-        "noise_impulses": 20, "row_waves": 2, "noise_waves": 2, "row_features": 20, "picture_features": 200,
+        "row_training": 40, "noise_training": 40, "row_scales": 2, "row_scales_solved": 1, "row_impulses": 2,
+        "noise_impulses": 2, "row_waves": 2, "noise_waves": 2, "row_features": 2, "picture_features": 200,
         "row_reconstructions": 1, "picture_reconstructions": 3, "pictures_simple": 15, "pictures_complex": 10,
         "pictures_solved": 5, "pictures_random_simple": 15, "pictures_random_complex": 10, "clips_simple": 15,
         "clips_complex": 10, "clips_solved": 5, "clips_random_simple": 15, "clips_random_complex": 10,

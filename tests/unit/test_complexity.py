@@ -354,7 +354,7 @@ def test_a_side_without_records_is_not_judged() -> None:
 
 
 def verdicts(changed: dict[str, pd.DataFrame] | None = None) -> dict[str, str]:
-    judged = judge_claims(list(CLAIMS.values()), every() | (changed or {}), PUBLISHED, "laptop")
+    judged = judge_claims(list(CLAIMS.values()), every() | (changed or {}), PUBLISHED, "paper")
     return {claim["number"]: claim["verdict"] for claim in judged["claims"]}
 
 
@@ -387,7 +387,7 @@ def test_each_claim_fails_where_it_should(number: str, changed: Callable[[], dic
 
 
 def test_published_differences_are_the_ledger_s() -> None:
-    judged = judge_claims(list(CLAIMS.values()), every(), PUBLISHED, "laptop")["claims"]
+    judged = judge_claims(list(CLAIMS.values()), every(), PUBLISHED, "paper")["claims"]
     values = {c["number"]: [round(one["published"]["value"], 2) for one in c["comparisons"]] for c in judged}
     assert values == {
         "G1": [0.47, 0.62], "G2": [2.88, 4.16, 0.34, 0.25], "G3": [8.30, 11.45], "G4": [42.9, 62.3, 919],

@@ -20,7 +20,7 @@ from posenc.training.stack import build, draws, encoding_of, problem_of, seed_of
 
 # Displacements at which similarities are looked at, from half the domain before the middle to half behind it: evenly,
 # so that no side lobe is missed, and in equal ratios towards 0, so that the narrowest peak is met.
-EVEN, RATIOS, NEAREST = 1 << 12, 512, 1e-5
+EVEN, RATIOS, NEAREST = 1 << 11, 512, 1e-5
 
 
 def run_metrics(spec: Mapping[str, Any], output: str) -> None:
