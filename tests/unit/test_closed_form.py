@@ -239,6 +239,14 @@ def test_the_planner_lets_least_squares_pass_where_there_is_a_closed_form(
             r"networks\.mlp has no closed form; those of kronecker and linear do",
         ),
         ({"networks": {"kronecker": {"depth": [1, 2]}}}, {"targets": True}, r"networks\.kronecker\.depth must be 1"),
+        (
+            {
+                "networks": {"kronecker": {"depth": 1}},
+                "problem": {"image": {"output_activation": "linear", "sampling": "random"}},
+            },
+            {"targets": True},
+            r"networks\.kronecker has a closed form on a grid alone, and problem\.image\.sampling is random; use adam",
+        ),
     ],
 )
 def test_the_planner_refuses_least_squares_where_there_is_none(

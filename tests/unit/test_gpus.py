@@ -19,7 +19,9 @@ from posenc.gpus import Gpu, GpuError, own_gpu, visible_gpus
 from posenc.plan import machine
 from posenc.plan.layers import ConfigError, Layer
 from posenc.plan.machine import (
+    check_codes,
     check_device,
+    code_weights,
     fit_memory_mb,
     free_memory_mb,
     gpus_here,
@@ -275,15 +277,36 @@ def test_points_of_a_problem_are_those_of_a_grid_or_of_a_batch(
 
 
 def test_memory_of_a_fit_grows_with_its_points_and_on_a_gpu() -> None:
-    small, large = (fit_memory_mb(SPEC, *points_of(IMAGE, {}, size), on_gpu=False) for size in (128, 512))
+    small, large = (fit_memory_mb(SPEC, *points_of(IMAGE, {}, size), axes=2, on_gpu=False) for size in (128, 512))
     # 256 x 256 points, each with 512 features in 6 bytes and 4 x 256 numbers in 10: 872 MB; and 268 MB of a slab.
     assert (small, large) == (600 + 54 + 67, 600 + 872 + 268)
     points = points_of(IMAGE, {}, 512)
-    assert fit_memory_mb(SPEC, *points, on_gpu=True) == large + 2500
-    assert fit_memory_mb(SPEC | {"members": [{}]}, *points, on_gpu=False) == 600 + 671 + 134
+    assert fit_memory_mb(SPEC, *points, axes=2, on_gpu=True) == large + 2500
+    assert fit_memory_mb(SPEC | {"members": [{}]}, *points, axes=2, on_gpu=False) == 600 + 671 + 134
     # Members are fitted one after the other: the largest counts. A network without layers has values alone.
-    assert fit_memory_mb(SPEC | {"members": [{"features": 8}, {"features": 512}, {}]}, *points, on_gpu=False) == large
-    assert fit_memory_mb({"members": [{}], "network": {}}, 1000, 1000, on_gpu=False) == 600
+    assert (
+        fit_memory_mb(SPEC | {"members": [{"features": 8}, {"features": 512}, {}]}, *points, axes=2, on_gpu=False)
+        == large
+    )
+    assert fit_memory_mb({"members": [{}], "network": {}}, 1000, 1000, axes=2, on_gpu=False) == 600
+
+
+def test_the_weights_of_a_product_of_codes_count_and_must_fit() -> None:
+    use = parts("networks")["kronecker"].use
+    linear = {"members": [{"features": 64}, {"features": 8}], "network": {"use": use, "depth": 1, "width": 256}}
+    hidden = linear | {"network": {"use": use, "depth": 2, "width": 256}}
+    assert code_weights(linear, axes=3) == 3 * 64**3 and code_weights(hidden, axes=2) == 256 * 64**2
+    # Stacked depths: the deep member has few features.
+    stacked = hidden | {"members": [{"features": 64, "network": {"depth": 1}}, {"features": 8}]}
+    assert code_weights(stacked, axes=3) == max(3 * 64**3, 256 * 8**3)
+    assert code_weights(SPEC | {"network": {"use": parts("networks")["mlp"].use, "depth": 4, "width": 256}}, 3) == 0
+    small, large = (fit_memory_mb(spec, 1000, 1000, axes=3, on_gpu=False) for spec in (linear, hidden))
+    assert large - small == pytest.approx(24e-6 * 64**3 * (256 - 3), abs=4)
+    check_codes({"clips": 10**9}, free_mb=24_000)
+    with pytest.raises(
+        ConfigError, match=r"experiments\.clips: .* 1\.0e\+09 weights, or 24 GB .* where 23 GB are free; lower"
+    ):
+        check_codes({"clips": 10**9}, free_mb=23_000)
 
 
 def test_free_memory_is_that_of_this_machine() -> None:

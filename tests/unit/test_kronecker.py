@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from posenc.encodings.base import Encoding
@@ -15,6 +16,7 @@ from posenc.encodings.per_axis import PerAxis
 from posenc.encodings.positional import Positional
 from posenc.networks.inputs import AxisFeatures, Blend
 from posenc.networks.kronecker import Kronecker
+from posenc.plan.combinations import Combination
 from posenc.problems.grid import Grid, half_open
 from posenc.training import loop
 from posenc.training.blending import blend, similarity
@@ -298,6 +300,12 @@ def test_axes_have_virtual_points_of_their_own_number_of_features() -> None:
     assert found.corners[1, 0] == 0 and found.weights[1].tolist() == [1, 0, 0, 0]
 
 
+@pytest.mark.parametrize("point", [[-0.01, 0.5], [0.5, 1.01], [float("nan"), 0.5]])
+def test_points_outside_the_virtual_grid_are_an_error(point: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"outside the virtual grid; give coordinates in \[0, 1\]"):
+        blend(PerAxis([Bumps(12, 0.1), Bumps(12, 0.1)]), torch.tensor([[0.5, 0.5], point]), 4)
+
+
 def test_a_virtual_grid_needs_cells() -> None:
     for grid, width in ((1, 12), (0, 1)):
         with pytest.raises(ValueError, match="a virtual grid of 1 points has no cells; raise grid"):
@@ -308,3 +316,17 @@ def test_a_virtual_grid_needs_cells() -> None:
 def test_neighbours_that_cannot_be_weighed_are_an_error(sigma: float) -> None:
     with pytest.raises(ValueError, match=r"cannot be blended on a grid of 4 points per axis.*; change grid or sigma"):
         blend(PerAxis([Bumps(12, sigma)]), torch.tensor([[0.5]]), 4)
+
+
+def test_an_encoding_of_each_axis_is_checked_as_one_of_a_line(planned: Callable[..., list[Combination]]) -> None:
+    two, diagonals = (
+        {"positional": {"sigma": 1, "features": 2}},
+        {"shifted_gaussian": {"sigma": 0.1, "diagonals": True}},
+    )
+    (found,) = planned(two, networks={"kronecker": {}})
+    assert found.spec["members"][0]["features"] == 2
+    with pytest.raises(ValidationError, match=r"positional\.features = 2: must be at least 4 for 2 axes"):
+        planned(two)
+    assert planned(diagonals)
+    with pytest.raises(ValidationError, match="diagonals: are lines between two axes, and here an encoding has 1"):
+        planned(diagonals, networks={"kronecker": {}})

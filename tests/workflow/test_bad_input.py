@@ -52,6 +52,12 @@ CASES = {
         encoding("positional", "{variant: table2}"),
         ("encodings.positional.variant = 'table2'", "code, table_2, section_6", "mean 'table_2'?"),
     ),
+    "a product of codes that fills the memory": Case(
+        "config.yaml",
+        "experiments: {image_natural: {networks: {mlp: null, kronecker: {depth: 1}}, encodings: {gaussian: {features:"
+        " 100000}}}}\n",
+        ("experiments.image_natural: ", "3.0e+10 weights, or 720 GB", "are free; lower features"),
+    ),
     "sigma zero": Case(
         "config.yaml", encoding("gaussian", "{sigma: [1, 0]}"), (f"{GAUSSIAN}.sigma[1] = 0: must be greater than 0",)
     ),

@@ -10,7 +10,7 @@ import psutil
 from posenc.gpus import GpuError, visible_gpus
 from posenc.plan.combinations import networks_of
 from posenc.plan.layers import ConfigError
-from posenc.plan.registry import Part
+from posenc.plan.registry import Part, parts
 from posenc.plan.scales import nyquist_per_sample
 
 MEGABYTE = 1_000_000
@@ -20,6 +20,9 @@ PROCESS_MB, CUDA_MB = 600, 2500
 SNAKEMAKE_MB = 300
 # As in posenc.training.loop, which would import torch here.
 POINTS_PER_SLAB = 1 << 16
+# A weight, its gradient and Adam's two moments in float32, and copies of two of them on the way.
+BYTES_PER_WEIGHT = 24
+MOST_OUTPUTS = 3
 # A layer smaller than this gains nothing from a second thread.
 NUMBERS_PER_THREAD = 4096 * 128
 
@@ -91,11 +94,34 @@ def points_of(problem: Part, parameters: Mapping[str, Any], size: int) -> tuple[
     return int(2 * per_sample * size) ** dimensions, size**dimensions
 
 
-def fit_memory_mb(spec: Mapping[str, Any], observed: int, shown: int, on_gpu: bool) -> int:
-    """Host memory of one fit: of the observed points the features, their bf16 copy, and what the layers keep for the
-    backward pass; and a slab of the whole signal on its way through the network in float32.
+def code_weights(spec: Mapping[str, Any], axes: int) -> int:
+    """Weights of a first layer on the product of so many axes' features; 0 for a network that has them side by side."""
+    each_axis = {part.use for part in parts("networks").values() if part.attributes.get("each_axis")}
+    products = [
+        (network["width"] if network["depth"] > 1 else MOST_OUTPUTS) * member.get("features", 2) ** axes
+        for network, member in zip(networks_of(spec), spec["members"], strict=True)
+        if network.get("use") in each_axis
+    ]
+    return max(products, default=0)
 
-    spec: of the combination; observed and shown: as `points_of`.
+
+def check_codes(codes: Mapping[str, int], free_mb: int) -> None:
+    """Raises ConfigError where the weights of a product of codes, by experiment, do not fit into the free memory."""
+    for experiment, weights in codes.items():
+        if (needed := BYTES_PER_WEIGHT * weights // MEGABYTE) > free_mb:
+            raise ConfigError(
+                f"experiments.{experiment}: the product of its axes' features takes {weights:.1e} weights, or"
+                f" {needed / 1000:.0f} GB with gradients and moments, where {free_mb / 1000:.0f} GB are free; lower"
+                " features of its encodings or width of its network"
+            )
+
+
+def fit_memory_mb(spec: Mapping[str, Any], observed: int, shown: int, axes: int, on_gpu: bool) -> int:
+    """Host memory of one fit: of the observed points the features, their bf16 copy, and what the layers keep for the
+    backward pass; a slab of the whole signal on its way through the network in float32; and the weights of a product
+    of codes.
+
+    spec: of the combination; observed and shown: as `points_of`; axes: how many the problem has.
     """
     networks = networks_of(spec)
     features = max(member.get("features", 0) for member in spec["members"])
@@ -103,7 +129,8 @@ def fit_memory_mb(spec: Mapping[str, Any], observed: int, shown: int, on_gpu: bo
     layers = max(network.get("depth", 1) * network.get("width", 1) for network in networks)
     trained = observed * (6 * features + 10 * layers)
     slab = min(shown, POINTS_PER_SLAB) * 4 * (features + 2 * width)
-    return PROCESS_MB + CUDA_MB * on_gpu + (trained + slab) // MEGABYTE
+    code = BYTES_PER_WEIGHT * code_weights(spec, axes)
+    return PROCESS_MB + CUDA_MB * on_gpu + (trained + slab + code) // MEGABYTE
 
 
 def threads_per_fit(spec: Mapping[str, Any], observed: int, cores: int, fits: int) -> int:

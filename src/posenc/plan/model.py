@@ -297,6 +297,11 @@ class Experiment(Model):
                 )
             if depth and any(given != depth for given in entry.depth):  # type: ignore[attr-defined]
                 raise ValueError(f"training.optimizer = least_squares: networks.{name}.depth must be {depth}")
+            if part.attributes.get("each_axis") and parameters.get("sampling", "grid") != "grid":
+                raise ValueError(
+                    f"training.optimizer = least_squares: networks.{name} has a closed form on a grid alone, and"
+                    f" problem.{problem.name}.sampling is {parameters['sampling']}; use adam"
+                )
         return self
 
     @model_validator(mode="after")
@@ -314,8 +319,24 @@ class Experiment(Model):
         return self
 
     @model_validator(mode="after")
+    def diagonals_of_two_axes(self) -> "Experiment":
+        axes = self.axes_of_encodings()
+        for name, entry in entries(self.encodings).items():
+            if any(getattr(entry, "diagonals", [])) and axes != 2:
+                raise ValueError(
+                    f"encodings.{name}.diagonals: are lines between two axes, and here an encoding has {axes}"
+                )
+        return self
+
+    def axes_of_encodings(self) -> int:
+        """How many coordinates an encoding is given: one, where every network takes the axes apart."""
+        apart = all(parts("networks")[name].attributes.get("each_axis") for name in entries(self.networks))
+        axes: int = 1 if apart else chosen_problem(self)[0].attributes["dimensions"]
+        return axes
+
+    @model_validator(mode="after")
     def enough_features(self) -> "Experiment":
-        axes = chosen_problem(self)[0].attributes["dimensions"]
+        axes = self.axes_of_encodings()
         for name, entry in entries(self.encodings).items():
             least = axes * parts("encodings")[name].attributes.get("features_per_axis", 0)
             for features in getattr(entry, "features", []):

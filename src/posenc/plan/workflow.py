@@ -13,7 +13,9 @@ from posenc.plan.digests import code_digest, digest, function_digest
 from posenc.plan.layers import ConfigError, Layer, read_layer, validate
 from posenc.plan.machine import (
     SNAKEMAKE_MB,
+    check_codes,
     check_device,
+    code_weights,
     fit_memory_mb,
     free_memory_mb,
     gpus_here,
@@ -212,7 +214,7 @@ class Plan:
         _, study = self.studies[name]
         timed = study.plans if study.timed else []
         fits = [
-            fit_memory_mb(found.spec, *self.points(experiment), on_gpu=False)
+            fit_memory_mb(found.spec, *self.points(experiment), self.axes(experiment), on_gpu=False)
             for experiment in timed
             for found in self.combinations[experiment].values()
         ]
@@ -457,12 +459,25 @@ class Plan:
 
     def fit_memory_mb(self, wildcards: Any, attempt: int, elsewhere: bool) -> int:
         """Host memory of a fit's job, here or on a cluster; twice as much at the second attempt."""
-        fit = fit_memory_mb(self.fit_spec(wildcards), *self.points(wildcards.experiment), self.gpus_per_fit > 0)
+        size = (*self.points(wildcards.experiment), self.axes(wildcards.experiment))
+        fit = fit_memory_mb(self.fit_spec(wildcards), *size, self.gpus_per_fit > 0)
         return attempt * (fit + SNAKEMAKE_MB * elsewhere)
 
     def fit_threads(self, wildcards: Any, cores: int) -> int:
         fits = sum(len(found) for found in self.combinations.values())
         return threads_per_fit(self.fit_spec(wildcards), self.points(wildcards.experiment)[0], cores, fits)
+
+    def axes(self, experiment: str) -> int:
+        """How many dimensions an experiment's points have."""
+        axes: int = chosen_problem(self.experiments[experiment])[0].attributes["dimensions"]
+        return axes
+
+    def code_weights(self) -> dict[str, int]:
+        """The largest product of codes in each experiment, in weights."""
+        return {
+            name: max(code_weights(one.spec, self.axes(name)) for one in found.values())
+            for name, found in self.combinations.items()
+        }
 
     def points(self, experiment: str) -> tuple[int, int]:
         """How many points the networks of an experiment are asked for at an update, and where all are shown."""
@@ -527,9 +542,11 @@ def with_nulls(value: Any) -> Any:
 
 def bound_to_this_machine(plan: Plan, workflow: Any) -> list[str]:
     """Let jobs take no more memory together than is free; notes on the devices. Raises ConfigError."""
-    counted = workflow.global_resources
+    counted, free = workflow.global_resources, free_memory_mb()
     if "mem_mb" not in counted:
-        workflow.register_resource("mem_mb", free_memory_mb())
+        workflow.register_resource("mem_mb", free)
+    if not plan.gpus:  # a GPU's own memory is asked by the fit
+        check_codes(plan.code_weights(), free)
     asked = int(counted["gpu"].value) if "gpu" in counted else None
     config = plan.config
     return check_device(config.device, config.precision, plan.gpus, asked, config.slots_per_gpu)

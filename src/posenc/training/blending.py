@@ -21,6 +21,8 @@ def blend(encoding: PerAxis, points: Tensor, grid: int) -> Blend:
 
     and are divided by their sum; those of a corner are multiplied over the axes. In float64, kept as float32.
     """
+    if not bool(((points >= 0) & (points <= 1)).all()):
+        raise ValueError("points cannot be blended outside the virtual grid; give coordinates in [0, 1]")
     counts = [grid or along.out_dim for along in encoding.encodings]
     if min(counts) < 2:
         raise ValueError(f"a virtual grid of {min(counts)} points has no cells; raise grid or features to 2 or more")
