@@ -7,7 +7,10 @@ import pytest
 WORKFLOW = Path(__file__).parent / "workflow"
 # Of those that start Snakemake, the ones that keep one core busy, the longest first. Then come the ones that run cases
 # side by side on all cores, so that none is idle at the end, when there is one file left.
-ONE_BY_ONE = ("test_slurm.py", "test_results.py", "test_kinds.py", "test_interruptions.py")
+ONE_BY_ONE = (
+    "test_slurm.py", "test_rethinking.py", "test_results.py", "test_kinds.py", "test_interruptions.py",
+    "test_new_encoding.py",
+)  # fmt: skip
 
 
 def turn(path: Path) -> int:

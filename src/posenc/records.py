@@ -22,7 +22,6 @@ KNOWN = (
     *SETTING_COLUMNS, "signal", "set", "source", "item", "replicate", "condition", "split", "metric", "step", "value",
     "status",
 )  # fmt: skip
-COMMON = SETTING_COLUMNS[:3]
 NUMBERS = ("sigma", "bandwidth", *METRICS[:-1], "features", "learning_rate", "value")
 # What a value is of; the last of its steps is final.
 VALUE_KEY = ("combination", "member", "signal", "set", "item", "condition", "split", "metric")
@@ -45,35 +44,33 @@ def collect_records(
     of its `members`; `rows` describes the signals, `metrics` the encodings.
     """
     facts = [json.loads(Path(path).read_text()) for path in provenance]
-    measured = json.loads(Path(metrics).read_text())
-    common = {name: settings[name] for name in COMMON}
+    measured_encodings = json.loads(Path(metrics).read_text())
+    common = {name: settings[name] for name in ("paper", "experiment", "preset")}
     frames = []
     for combination, path, fact in zip(settings["combinations"], values, facts, strict=True):
-        members = encodings_of(combination, measured)
-        members["bandwidth"] = [found["bandwidth"] for found in fact["members"]]
+        of_all = {name: value for name, value in combination.items() if name != "members"}
         run = {name: fact[name] for name in ("precision", "device")}
-        frames.append(read_values(path).merge(members, how="left", on="member").assign(**common, **run))
+        described = zip(
+            combination["members"], fact["members"], measured_encodings[combination["combination"]], strict=True
+        )
+        members = pd.DataFrame(
+            [
+                {
+                    "member": number,
+                    **member,
+                    "bandwidth": found["bandwidth"],
+                    **{name: measured[name] for name in METRICS},
+                }
+                for number, (member, found, measured) in enumerate(described)
+            ]
+        )
+        frames.append(read_values(path).merge(members, how="left", on="member").assign(**common, **of_all, **run))
     records = join_rows(pd.concat(frames, ignore_index=True), json.loads(Path(rows).read_text()))
     records["final"] = is_final(records, settings["report_step"])
     # Of a sweep that is only shown, every sigma stands for itself.
     records["chosen"] = is_chosen(records, *settings["chosen_by"]) if settings["chosen_by"] else True
     write_records(records, records_path)
     write_json(summary_path, summary(common, facts))
-
-
-def encoding_rows(settings: Mapping[str, Any], metrics: str) -> pd.DataFrame:
-    """A row per member of an experiment's combinations: its settings, and the metrics of its encoding."""
-    measured = json.loads(Path(metrics).read_text())
-    frames = [encodings_of(combination, measured) for combination in settings["combinations"]]
-    return pd.concat(frames, ignore_index=True).assign(**{name: settings[name] for name in COMMON})
-
-
-def encodings_of(combination: Mapping[str, Any], measured: Mapping[str, Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
-    """The rows of one combination."""
-    of_all = {name: value for name, value in combination.items() if name != "members"}
-    described = zip(combination["members"], measured[combination["combination"]], strict=True)
-    members = [{"member": number, **member, **metrics} for number, (member, metrics) in enumerate(described)]
-    return pd.DataFrame(members).assign(**of_all)
 
 
 def read_values(path: str) -> pd.DataFrame:

@@ -89,12 +89,13 @@ def test_every_member_has_metrics_where_it_trains_itself(tmp_path: Path) -> None
     impulse = {"use": "posenc.encodings.shifted:Impulse", "features": 64}
     drawn = {"use": "posenc.encodings.gaussian:Gaussian", "sigma": 3.0, "features": 8}
     fits = [
-        {"label": "impulse", "spec": spec(impulse, 2, 8)},
-        {"label": "gaussian/0", "spec": spec(drawn, 2)},
-        {"label": "gaussian/1", "spec": spec(drawn, 2, seed=1)},
+        {"label": "impulse", "spec": spec(impulse, 2, 8), "known_as": [{"stride": 2}, {"stride": 8}]},
+        {"label": "gaussian/0", "spec": spec(drawn, 2), "known_as": [{"sigma": 3}]},
+        {"label": "gaussian/1", "spec": spec(drawn, 2, seed=1), "known_as": [{"sigma": 3}]},
     ]
     run_metrics({"signals": signals, "fits": fits}, str(tmp_path / "metrics.json"))
     found = json.loads((tmp_path / "metrics.json").read_text())
     assert [member["stable_rank"] for member in found["impulse"]] == pytest.approx([32, 8])
+    assert [member["stride"] for member in found["impulse"]] == [2, 8] and found["gaussian/1"][0]["sigma"] == 3
     # Another draw, another rank.
     assert found["gaussian/0"][0]["stable_rank"] != found["gaussian/1"][0]["stable_rank"]

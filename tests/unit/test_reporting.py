@@ -197,8 +197,11 @@ def planned_artefact(tmp_path: Path) -> tuple[dict[str, Any], SimpleNamespace]:
         },
         "theory": {"spectra": str(tmp_path / "theory.npz")},
         "measures": {"finer_waves": str(tmp_path / "measure.npz")},
+        "metrics": [str(tmp_path / "metrics.json")],
         "shows": "Preset smoke.",
     }  # fmt: skip
+    members = {"a": [{"encoding": "sine", "stable_rank": 2.0}], "b": [{"encoding": "sine"}, {"encoding": "none"}]}
+    write_json(tmp_path / "metrics.json", members)
     files = {end: [str(tmp_path / f"{name}.{end}") for name in ("waves", "spectra")] for end in ("parquet", "json")}
     return spec, SimpleNamespace(records=files["parquet"], summaries=files["json"], reference=[])
 
@@ -220,6 +223,7 @@ def test_a_material_has_what_the_plan_names(planned_artefact: tuple[dict[str, An
     np.testing.assert_array_equal(found.truths("waves")["two"], signals["two"]["values"].astype(np.float32) / 255)
     assert found.theory("spectra")["eigenvalues"].tolist() == [0, 1, 2]
     assert found.measures("finer_waves")["finer"].tolist() == [0, 1]
+    assert found.metrics[0]["encoding"].tolist() == ["sine", "sine", "none"]
     assert found.records("spectra")["value"].tolist() == [1.5]
     assert found.published == {"table_9": {"x": 1.0}}
     assert found.run_title == "this run (smoke scale, stand-in signals)"

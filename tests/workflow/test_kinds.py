@@ -70,7 +70,7 @@ def test_a_stacked_job_runs_again_with_its_encoding_and_after_one_more_sigma(sta
     }  # the whole of it: that is the price
     folder = copy_run(stacked, tmp_path / "other")
     edit_code(folder / "src/posenc/encodings/gaussian.py", "__init__")
-    assert dry_run(folder, RECORDS) == {"fit": 1, "collect": 1}
+    assert dry_run(folder, RECORDS) == {"fit": 1, "measure_encodings": 1, "collect": 1}
 
 
 # Other signals and training

@@ -14,7 +14,6 @@ from posenc.problems.grid import Grid
 from posenc.signals.stored import read_signals
 from posenc.theory.distance import half_width, similarity
 from posenc.theory.stable_rank import kronecker_rank, rank_of_product, stable_rank
-from posenc.training.devices import keep_freed_memory
 from posenc.training.fit import read_theory
 from posenc.training.stack import build, draws, encoding_of, problem_of, seed_of
 
@@ -24,12 +23,12 @@ EVEN, RATIOS, NEAREST = 1 << 11, 512, 1e-5
 
 
 def run_metrics(spec: Mapping[str, Any], output: str) -> None:
-    """Write the metrics of every member of every combination, as `{label: [metrics, ...]}`.
+    """Write the metrics of every member of every combination, as `{label: [{setting or metric: value}, ...]}`.
 
-    spec: `signals` (npz and json) and `fits`: label, spec and maybe theory of each combination. Encodings are taken as
-    they are before training. Members whose encodings and places are equal share their numbers.
+    spec: `signals` (npz and json) and `fits`: of each combination label, spec, maybe theory, and by which settings its
+    members are known. Encodings are taken as they are before training. Members whose encodings and places are equal
+    share their numbers.
     """
-    keep_freed_memory()
     arrays, _ = read_signals(spec["signals"]["npz"], spec["signals"]["json"])
     first = {name: torch.from_numpy(array[:1]) for name, array in arrays.items()}
     known: dict[tuple[str, str], dict[str, Any]] = {}
@@ -44,7 +43,7 @@ def run_metrics(spec: Mapping[str, Any], output: str) -> None:
             key = (repr([part | {"seed": None, "network": None}, seen]), digest_of(encoding))
             if key not in known:
                 known[key] = metrics(encoding, problem.inputs(1))
-            found.setdefault(fit["label"], []).append(known[key])
+            found.setdefault(fit["label"], []).append(fit["known_as"][member] | known[key])
     write_json(output, found)
 
 

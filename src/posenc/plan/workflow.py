@@ -148,6 +148,12 @@ class Plan:
                     "label": label,
                     "spec": {part: found.spec[part] for part in METRICS_OF if part in found.spec},
                     **self.theory_of(found),
+                    "known_as": [
+                        {"paper": self.paper_of[experiment], "experiment": experiment}
+                        | {part: found.settings[part] for part in ("encoding", "network")}
+                        | {name: value for name, value in member.items() if value is not None}
+                        for member in found.members
+                    ],
                 }
                 for label, found in self.combinations[experiment].items()
             ],
@@ -355,10 +361,7 @@ class Plan:
             },
             "theory": {name: f"{self.results}/theory/{name}.npz" for name in artefact.theory},
             "measures": {name: f"{self.results}/measures/{name}.npz" for name in artefact.measures},
-            "metrics": [
-                {"settings": self.collect_settings(name), "path": self.metrics(name)}
-                for name in (self.experiments if artefact.metrics else ())
-            ],
+            "metrics": [self.metrics(name) for name in self.experiments] if artefact.metrics else [],
             "facts": self.facts_of([*artefact.experiments, *artefact.pictures]),
             "shows": self.shows(artefact.experiments),
         }

@@ -13,7 +13,6 @@ from jinja2 import Template
 
 from posenc.files import write_json
 from posenc.papers.material import Material
-from posenc.records import encoding_rows
 from posenc.reporting.figures import write_figure
 from posenc.reporting.tables import html_text, write_table
 from posenc.signals.stored import read_signals
@@ -76,7 +75,7 @@ def material(spec: Mapping[str, Any], inputs: Any) -> Material:
         signals=signals,
         theory={name: read_arrays(path) for name, path in spec["theory"].items()},
         measures={name: read_arrays(path) for name, path in spec["measures"].items()},
-        metrics=[encoding_rows(found["settings"], found["path"]) for found in spec["metrics"]],
+        metrics=[read_metrics(path) for path in spec["metrics"]],
         reference=by_experiment(inputs.reference),
     )
 
@@ -85,6 +84,11 @@ def read_arrays(path: str) -> dict[str, np.ndarray]:
     """All arrays of an `.npz`."""
     with np.load(path, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
+
+
+def read_metrics(path: str) -> pd.DataFrame:
+    """The encodings of an experiment, a row each."""
+    return pd.DataFrame([row for members in json.loads(Path(path).read_text()).values() for row in members])
 
 
 def by_experiment(paths: Sequence[str]) -> dict[str, pd.DataFrame]:

@@ -13,7 +13,6 @@ import pandas as pd
 
 from posenc.files import write_arrays, write_bytes, write_json
 from posenc.signals.stored import Row, read_signals
-from posenc.training.devices import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,6 @@ DEFAULTS = {
 def run_study(spec: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
     """Call a study's function and write its `arrays` (.npz), `records` (.parquet) and `summary` (.json)."""
     started = time.monotonic()
-    keep_freed_memory()
     module, function = spec["function"].split(":")
     inputs = Inputs(
         spec["parameters"],

@@ -296,7 +296,7 @@ def points_of(encodings: pd.DataFrame) -> pd.DataFrame:
     if "stride" in encodings:
         encodings = encodings[encodings["stride"] == encodings["stride"].min()]
     code = np.where(encodings["network"] == "kronecker", PRODUCT, SIDE_BY_SIDE)
-    scales = encodings[["sigma", "features"]].astype("float64")
+    scales = encodings.reindex(columns=["sigma", "features"]).astype("float64")
     groups = encodings.assign(code=code, **scales).groupby([*PLACED, "features"], dropna=False)
     found = groups[["stable_rank", "distance"]].mean()
     return found.assign(note=groups["metrics_note"].first()).reset_index()
