@@ -25,8 +25,7 @@ FIXED_METADATA = {
 
 def write_figure(figure: Figure, stem: Path) -> list[Path]:
     """Write stem.pdf, stem.png and stem.csv; return their paths."""
-    contents = {kind: picture_bytes(figure, kind) for kind in ("pdf", "png")}
-    contents["csv"] = figure.plotted.to_csv(index=False, lineterminator="\n").encode()
+    contents = pictures_of(figure) | {"csv": figure.plotted.to_csv(index=False, lineterminator="\n").encode()}
     # Not with_suffix: a stem may have dots of its own.
     files = {stem.with_name(f"{stem.name}.{kind}"): content for kind, content in contents.items()}
     for path, content in files.items():
@@ -34,10 +33,13 @@ def write_figure(figure: Figure, stem: Path) -> list[Path]:
     return list(files)
 
 
-def picture_bytes(figure: Figure, kind: str) -> bytes:
-    """The figure with its notes below, as "pdf" or "png"."""
-    canvas, buffer = figure.figure, BytesIO()
+def pictures_of(figure: Figure) -> dict[str, bytes]:
+    """The figure with its notes below, as "pdf" and "png"."""
+    canvas = figure.figure
     with applied():
+        canvas.draw_without_rendering()  # panels find their places when drawn, and keep them
+        layout = canvas.get_layout_engine()
+        canvas.set_layout_engine("none")
         notes = canvas.text(
             PADDING / canvas.get_figwidth(),
             0.0,
@@ -47,16 +49,19 @@ def picture_bytes(figure: Figure, kind: str) -> bytes:
             va="top",
         )
         try:
-            canvas.savefig(
-                buffer,
-                format=kind,
-                dpi=RESOLUTION,
-                bbox_inches=page(canvas),
-                facecolor="white",
-                metadata=FIXED_METADATA[kind],
-            )
+            box = page(canvas)
+            return {kind: saved(canvas, kind, box) for kind in FIXED_METADATA}
         finally:
             notes.remove()
+            canvas.set_layout_engine(layout)
+
+
+def saved(canvas: Canvas, kind: str, box: Bbox) -> bytes:
+    """What lies in a box, in inches, as "pdf" or "png"."""
+    buffer = BytesIO()
+    canvas.savefig(
+        buffer, format=kind, dpi=RESOLUTION, bbox_inches=box, facecolor="white", metadata=FIXED_METADATA[kind]
+    )
     return buffer.getvalue()
 
 
@@ -68,7 +73,6 @@ def note_block(canvas: Canvas, notes: list[str]) -> str:
 
 def page(canvas: Canvas) -> Bbox:
     """The figure's box in inches: its exact width, and as high as labels and notes need."""
-    canvas.draw_without_rendering()  # panels find their places when drawn
     drawn = canvas.get_tightbbox()
     width, height = canvas.get_size_inches()
     return Bbox([[0.0, min(0.0, drawn.y0 - PADDING)], [width, max(height, drawn.y1 + PADDING)]])
