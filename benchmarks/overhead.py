@@ -135,7 +135,8 @@ def of_declared(folder: Path, preset: str) -> float:
     for name in plan.experiments:
         files = plan.fits(name, "provenance.json")
         for combination, file in zip(plan.combinations[name].values(), files, strict=True):
-            declared = fit_memory_mb(combination.spec, *plan.points(name), on_gpu=False) * MEGABYTE
+            size = (*plan.points(name), plan.axes(name))
+            declared = fit_memory_mb(combination.spec, *size, on_gpu=False) * MEGABYTE
             shares.append(json.loads((folder / file).read_text())["peak_memory"] / declared)
     return max(shares)
 
