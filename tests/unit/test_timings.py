@@ -161,11 +161,12 @@ def test_a_study_of_times_takes_all_cores_and_the_memory_of_its_largest_fit(root
     plan = plan_at(root)
     assert [plan.study_threads(name, 8) for name in ("clock", "formula")] == [8, 1]
     assert [plan.study_memory_mb(name) for name in ("clock", "formula")] == [STUDY_MB, STUDY_MB]
-    size = {"image_scales": {"signals": {"size": 512}, "encodings": {"gaussian": {"features": 4096}}}}
-    layers = [Layer("config.yaml", {"preset": "smoke", "papers": ["fourier_features"], "experiments": size})]
+    larger = {"image_scales": {"signals": {"size": 512}, "encodings": {"gaussian": {"features": 4096}}}}
+    layers = [Layer("config.yaml", {"preset": "smoke", "papers": ["fourier_features"], "experiments": larger})]
     large = make_plan(root, layers, {})
     fits = [found.spec for found in large.combinations["image_scales"].values()]
-    most = max(fit_memory_mb(spec, *large.points("image_scales"), on_gpu=False) for spec in fits)
+    size = (*large.points("image_scales"), large.axes("image_scales"))
+    most = max(fit_memory_mb(spec, *size, on_gpu=False) for spec in fits)
     assert large.study_memory_mb("clock") == most > STUDY_MB
     assert large.study_memory_mb("formula") == STUDY_MB
 
