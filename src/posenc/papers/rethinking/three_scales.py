@@ -34,7 +34,7 @@ def figure_rows(material: Material) -> Figure:
             truth = truths[signal]
             places = np.arange(len(truth)) / len(truth)
             line_of_panels[0].plot(places, truth, color="black", linewidth=0.7)
-            line_of_panels[0].set_ylabel(signal, fontsize=style.SMALL)
+            line_of_panels[0].set_ylabel(signal.replace("_row_", "\nrow "), fontsize=style.SMALL)
             plotted.append(pd.DataFrame({"signal": signal, "curve": "truth", "x": places, "value": truth}))
             for axes, (_, fit) in zip(line_of_panels[1:], fits.iterrows(), strict=True):
                 key = (fit["combination"], fit["member"], signal)
