@@ -250,7 +250,7 @@ def test_what_ended_without_its_run_is_not_taken_for_finished(story: Story, tmp_
     assert [path for path, when in story.ended_alone.items() if now[path] == when] == []
     # So it is known of every fit what it was made from.
     folder = copy_run(story.folder, tmp_path / "posenc")
-    steps = {"training": {"steps": 20}}
+    steps = {"training": {"steps": 21}}
     change_config(folder, {"experiments": dict.fromkeys(EXPERIMENTS, steps)})
     fitted = {rule: count for rule, count in JOBS.items() if rule != "measure_encodings"}  # steps do not touch those
     assert dry_run(folder, *TARGETS) == fitted
