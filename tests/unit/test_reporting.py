@@ -197,13 +197,13 @@ def planned_artefact(tmp_path: Path) -> tuple[dict[str, Any], SimpleNamespace]:
         },
         "theory": {"spectra": str(tmp_path / "theory.npz")},
         "measures": {"finer_waves": str(tmp_path / "measure.npz")},
-        "metrics": [str(tmp_path / "metrics.json")],
         "shows": "Preset smoke.",
     }  # fmt: skip
     members = {"a": [{"encoding": "sine", "stable_rank": 2.0}], "b": [{"encoding": "sine"}, {"encoding": "none"}]}
-    write_json(tmp_path / "metrics.json", members)
+    metrics = str(tmp_path / "metrics.json")
+    write_json(metrics, members)
     files = {end: [str(tmp_path / f"{name}.{end}") for name in ("waves", "spectra")] for end in ("parquet", "json")}
-    return spec, SimpleNamespace(records=files["parquet"], summaries=files["json"], reference=[])
+    return spec, SimpleNamespace(records=files["parquet"], summaries=files["json"], reference=[], metrics=[metrics])
 
 
 def made_from(found: Material) -> Table:

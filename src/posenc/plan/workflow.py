@@ -361,7 +361,6 @@ class Plan:
             },
             "theory": {name: f"{self.results}/theory/{name}.npz" for name in artefact.theory},
             "measures": {name: f"{self.results}/measures/{name}.npz" for name in artefact.measures},
-            "metrics": [self.metrics(name) for name in self.experiments] if artefact.metrics else [],
             "facts": self.facts_of([*artefact.experiments, *artefact.pictures]),
             "shows": self.shows(artefact.experiments),
         }

@@ -23,7 +23,7 @@ WRITERS: dict[str, Callable[[Any, Path], list[Path]]] = {"table": write_table, "
 def draw_artefact(spec: Mapping[str, Any], caption: str, inputs: Any, outputs: Sequence[str]) -> None:
     """Make an artefact and its card, a JSON with title, caption and where its numbers come from.
 
-    spec: the planner's dict. inputs: the rule's, with `records`, `summaries` and `reference`.
+    spec: the planner's dict. inputs: the rule's, with `records`, `summaries`, `reference` and `metrics`.
     """
     module, function = spec["function"].split(":")
     made = getattr(importlib.import_module(module), function)(material(spec, inputs))
@@ -75,7 +75,7 @@ def material(spec: Mapping[str, Any], inputs: Any) -> Material:
         signals=signals,
         theory={name: read_arrays(path) for name, path in spec["theory"].items()},
         measures={name: read_arrays(path) for name, path in spec["measures"].items()},
-        metrics=[read_metrics(path) for path in spec["metrics"]],
+        metrics=[read_metrics(path) for path in inputs.metrics],
         reference=by_experiment(inputs.reference),
     )
 

@@ -98,8 +98,8 @@ def fit_stack(
 
 def optimizer_of(settings: Mapping[str, Any], parameters: Iterable[nn.Parameter]) -> Optimizer:
     """What a training asks for."""
-    decay = {name: settings[name] for name in ("weight_decay",) if settings.get(name)}
-    return OPTIMIZERS[settings.get("optimizer", "adam")](parameters, **decay)
+    kind, decay = settings.get("optimizer", "adam"), settings.get("weight_decay")
+    return OPTIMIZERS[kind](parameters, weight_decay=decay) if decay else OPTIMIZERS[kind](parameters)
 
 
 def network_at(
