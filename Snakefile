@@ -4,6 +4,7 @@ import sys
 
 sys.path.insert(0, os.path.join(workflow.basedir, "src"))
 
+from posenc import forkserver
 from posenc.plan import runs, slurm
 from posenc.plan.workflow import plan_for_snakemake
 from snakemake.persistence import PersistenceBase
@@ -43,6 +44,7 @@ onstart:
     runs.end_if_unwritable([PLAN.results, "results/signals", PLAN.reports])
     runs.one_run_at_a_time()
     slurm.begin(workflow)
+    forkserver.begin(workflow, PLAN.gpus)
     runs.bring_dates_back(
         {path for job in workflow.dag.needrun_jobs() for path in job.input}
     )

@@ -31,7 +31,7 @@ no fit takes more than it declares.
 MOST_OUTSIDE, MOST_GIB, MOST_OF_DECLARED = 0.20, 1.5, 1.0
 SECONDS_BETWEEN_LOOKS = 0.2
 STAGES = {
-    "fit": "loading Python and torch for fits, and their files",
+    "fit": "starting fits, and their files",
     "prepare_signals": "signals",
     "collect": "records",
     "concatenate": "records",
@@ -107,7 +107,7 @@ def largest_job() -> Iterator[list[int]]:
         while not ended.wait(SECONDS_BETWEEN_LOOKS):
             for snakemake_itself in psutil.Process().children():
                 with suppress(psutil.NoSuchProcess):
-                    largest[0] = max([largest[0], *map(memory_of, snakemake_itself.children())])
+                    largest[0] = max([largest[0], *map(memory_of, jobs_of(snakemake_itself))])
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -116,6 +116,13 @@ def largest_job() -> Iterator[list[int]]:
     finally:
         ended.set()
         watcher.join()
+
+
+def jobs_of(snakemake_itself: psutil.Process) -> Iterator[psutil.Process]:
+    """Its children, and in the place of the fork server that server's."""
+    for child in snakemake_itself.children():
+        with suppress(psutil.NoSuchProcess):
+            yield from child.children() if "posenc.forkserver" in child.cmdline() else [child]
 
 
 def memory_of(job: psutil.Process) -> int:

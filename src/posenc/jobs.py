@@ -3,6 +3,7 @@
 import atexit
 import errno
 import gc
+import json
 import logging
 import os
 import signal
@@ -18,11 +19,14 @@ from typing import TypeGuard
 import psutil
 
 SECONDS_BETWEEN_LOOKS = 0.2
+SOCKET = ".snakemake/posenc.socket"  # of the fork server; relative, since such names may have 107 characters only
+FORK = "POSENC_FORK"  # set in a fork
 
 
 @contextmanager
 def job(log_path: str) -> Iterator[None]:
-    """Send logging, and the traceback of a failure, to the job's log file."""
+    """Send logging, and the traceback of a failure, to the job's log file. In a fork of the run's, where it has any."""
+    end_as_fork()
     end_with(os.environ.get("POSENC_RUN"))
     # Importing torch or pandas makes objects by the hundred thousand, which Python would look through for cycles again
     # and again, and once more at its end: half a second of every job.
@@ -37,6 +41,32 @@ def job(log_path: str) -> Iterator[None]:
     except Exception as error:
         logging.error(reason(error), exc_info=not is_full(error))
         sys.exit(reason(error) if is_full(error) else f"{reason(error)} (details in {log_path})")
+
+
+def end_as_fork() -> None:
+    """Have a fork of `posenc.forkserver` run this script, and end as it does; return where there is none to ask."""
+    if FORK in os.environ or os.environ.get("OMP_NUM_THREADS") != "1":
+        return
+    asked = {
+        "run": os.environ.get("POSENC_RUN"),
+        "python": sys.executable,
+        "arguments": sys.argv,
+        "environment": dict(os.environ),
+    }
+    sent = json.dumps(asked).encode()
+    sys.stdout.flush()
+    with socket.socket(socket.AF_UNIX) as server:
+        try:
+            server.connect(SOCKET)
+            socket.send_fds(server, [len(sent).to_bytes(8)], [1, 2])
+            server.sendall(sent)
+            taken = server.recv(1)
+        except OSError:
+            return
+        if taken:
+            status = server.recv(1)
+            # Without a status it was killed, which is said as shells say it.
+            sys.exit(status[0] if status else 128 + signal.SIGKILL)
 
 
 def reason(error: Exception) -> str:

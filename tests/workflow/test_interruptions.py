@@ -13,8 +13,8 @@ from faults import jobs_of, left_after_2_s, started, wait_until
 from project import change_config, copy_project, snakemake, with_driver
 
 FITS = "results/smoke/fits"
-# Two experiments of seven fits, which is enough to be interrupted twice.
-RECORDS = ("results/smoke/records/image_text.parquet", "results/smoke/records/image_scales.parquet")
+# Three experiments of eleven fits, which is enough to be interrupted twice.
+RECORDS = tuple(f"results/smoke/records/{name}.parquet" for name in ("image_text", "image_scales", "image_families"))
 
 
 class Story(NamedTuple):
@@ -40,9 +40,12 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 
     run = started(folder, *RECORDS)
     wait_until(lambda: len(values_in(folder)) >= 2, run)
+    os.killpg(run.pid, signal.SIGSTOP)
     second = snakemake(folder, *RECORDS)
+    before = len(values_in(folder))
+    os.killpg(run.pid, signal.SIGCONT)
+    wait_until(lambda: len(values_in(folder)) > before and jobs_of(folder, "fit.py"), run)
     first_went_on = run.poll() is None
-    wait_until(lambda: jobs_of(folder, "fit.py"), run)
     kept["all"] = values_in(folder)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
@@ -95,7 +98,7 @@ def test_what_was_finished_is_kept(kind: str, story: Story) -> None:
 
 def test_the_same_command_ends_with_the_same_records(story: Story, finished: Path) -> None:
     assert story.last.returncode == 0, story.last.stderr
-    assert len(values_in(story.folder)) == 7
+    assert len(values_in(story.folder)) == 11
     for path in values_in(story.folder):
         assert (story.folder / path).read_text() == (finished / path).read_text()  # every digit
     for records in RECORDS:

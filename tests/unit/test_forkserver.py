@@ -1,0 +1,149 @@
+"""Jobs as forks of one process that has imported what they need: the same outside, and nothing survives alone."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+
+from posenc import forkserver
+from posenc.jobs import FORK, SOCKET
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux alone")
+
+RUN = """
+import sys, types
+from posenc import forkserver
+dag = types.SimpleNamespace(needrun_jobs=lambda: range(100))
+forkserver.begin(types.SimpleNamespace(resource_settings=types.SimpleNamespace(nodes=None), dag=dag), 0)
+input()
+"""
+HEAD = "import os, sys, time\nfrom posenc.jobs import job\nprint('before')\nwith job('log'):\n    "
+PATIENCE_S = 60
+
+
+class Run:
+    """A process with a server, in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / ".snakemake").mkdir(parents=True)
+        self.process = subprocess.Popen([sys.executable, "-c", RUN], cwd=folder, stdin=subprocess.PIPE)
+        until(lambda: (folder / SOCKET).exists())
+        (self.server,) = psutil.Process(self.process.pid).children()
+
+    def script(self, work: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        path = self.folder / "script.py"
+        path.write_text(HEAD + work)
+        given = {"POSENC_RUN": str(self.process.pid), "OMP_NUM_THREADS": "1"} | environment
+        return subprocess.Popen(
+            [sys.executable, str(path), *arguments], cwd=self.folder, env=os.environ | given, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def fork(self) -> psutil.Process:
+        """The one at work."""
+        until(lambda: self.living())
+        (found,) = self.living()
+        return found
+
+    def living(self) -> list[psutil.Process]:
+        return [fork for fork in self.server.children() if fork.status() != psutil.STATUS_ZOMBIE]
+
+
+def until(true: Any) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+def gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    found = Run(tmp_path_factory.mktemp("run"))
+    yield found
+    found.process.communicate(b"\n", timeout=PATIENCE_S)
+    assert gone(found.server)
+
+
+def test_a_script_ends_in_a_fork_of_the_server(run: Run) -> None:
+    work = "print(os.getppid(), sys.argv[1], os.environ['SAID'], 'torch' in sys.modules, os.getcwd())"
+    script = run.script(work, "argument", SAID="so")
+    # The script itself ends where its work would begin; the fork begins anew.
+    said = f"before\nbefore\n{run.server.pid} argument so True {run.folder}\n"
+    assert script.communicate(timeout=PATIENCE_S) == (said, "")
+    assert script.returncode == 0
+
+
+def test_forks_are_of_a_process_with_one_thread(run: Run) -> None:
+    assert run.server.num_threads() == 1
+
+
+@pytest.mark.parametrize(
+    ("work", "status", "said"),
+    [
+        ("sys.exit()", 0, ""),
+        ("sys.exit(3)", 3, ""),
+        ("sys.exit('no use')", 1, "no use\n"),
+        ("raise ValueError('no use')", 1, "ValueError: no use (details in log)\n"),
+        ("os.kill(os.getpid(), 9)", 137, ""),
+    ],
+)
+def test_a_script_ends_as_its_fork_does(work: str, status: int, said: str, run: Run) -> None:
+    script = run.script(work)
+    assert script.communicate(timeout=PATIENCE_S)[1] == said
+    assert script.returncode == status
+
+
+def test_what_no_job_catches_is_shown(run: Run) -> None:
+    script = run.script("pass\nsurprise")
+    assert script.communicate(timeout=PATIENCE_S)[1].endswith("NameError: name 'surprise' is not defined\n")
+    assert script.returncode == 1
+
+
+def test_a_fork_ends_with_its_script(run: Run) -> None:
+    script = run.script("time.sleep(600)")
+    fork = run.fork()
+    script.kill()
+    script.communicate()
+    until(lambda: gone(fork))
+
+
+@pytest.mark.parametrize("given", [{"OMP_NUM_THREADS": "2"}, {"POSENC_RUN": str(os.getpid())}, {FORK: "1"}])
+def test_others_work_in_their_own_process(given: dict[str, str], run: Run) -> None:
+    """Jobs of several threads, jobs of another run, and forks."""
+    script = run.script("print(os.getpid())", **given)
+    assert script.communicate(timeout=PATIENCE_S)[0] == f"before\n{script.pid}\n"
+
+
+def test_nothing_outlives_the_run(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    script = run.script("time.sleep(600)")
+    fork = run.fork()
+    run.process.kill()
+    run.process.wait()
+    until(lambda: gone(run.server) and gone(fork))
+    # Killed, as shells say it; what is left of the socket does no harm.
+    script.communicate(timeout=PATIENCE_S)
+    assert script.returncode == 137
+    later = run.script("print(os.getpid())", POSENC_RUN=str(os.getpid()))
+    assert later.communicate(timeout=PATIENCE_S)[0] == f"before\n{later.pid}\n"
+
+
+@pytest.mark.parametrize(("jobs", "nodes", "gpus"), [(9, None, 0), (100, 4, 0), (100, None, 1)])
+def test_small_runs_clusters_and_gpus_have_no_server(
+    jobs: int, nodes: int | None, gpus: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", lambda *arguments, **settings: pytest.fail("a server was started"))
+    dag = SimpleNamespace(needrun_jobs=lambda: iter(range(jobs)))
+    forkserver.begin(SimpleNamespace(resource_settings=SimpleNamespace(nodes=nodes), dag=dag), gpus)
