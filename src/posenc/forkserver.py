@@ -15,6 +15,7 @@ import importlib
 import json
 import os
 import runpy
+import secrets
 import signal
 import socket
 import subprocess
@@ -24,7 +25,7 @@ import traceback
 from contextlib import suppress
 from typing import Any
 
-from posenc.jobs import FORK, SOCKET
+from posenc.jobs import SERVER, address, is_same_user
 
 IMPORTED = (
     "matplotlib.pyplot", "pandas", "pyarrow.parquet", "safetensors.torch", "scipy.ndimage", "scipy.stats", "seaborn",
@@ -46,13 +47,14 @@ def begin(workflow: Any, gpus: int) -> None:
 
     Not where jobs run elsewhere; nor for fits on GPUs, which are few and long.
     """
+    os.environ.pop(SERVER, None)  # of a run that this one is a job of
     elsewhere = workflow.resource_settings.nodes is not None
     if sys.platform != "linux" or elsewhere or gpus or sum(1 for _ in workflow.dag.needrun_jobs()) < FEWEST_JOBS:
         return
+    os.environ[SERVER] = secrets.token_hex(16)
     server = subprocess.Popen(
-        [sys.executable, "-m", __name__, str(os.getpid())],
-        env=os.environ | NO_THREADS, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-m", __name__, str(os.getpid())], env=os.environ | NO_THREADS, stdin=subprocess.DEVNULL
+    )
 
     def stop() -> None:
         server.terminate()
@@ -62,10 +64,9 @@ def begin(workflow: Any, gpus: int) -> None:
 
 
 def main() -> None:
-    run = int(sys.argv[1])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run and its jobs
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
-    die_with(run)
+    die_with(int(sys.argv[1]))
     gc.disable()
     for name in IMPORTED:
         importlib.import_module(name)
@@ -76,7 +77,7 @@ def main() -> None:
     # From here on in a fork.
     gc.enable()
     with suppress(ConnectionError):  # the script is gone, and with it who waits for this
-        work_for(script, run)
+        work_for(script)
 
 
 def die_with(parent: int) -> None:
@@ -89,10 +90,8 @@ def die_with(parent: int) -> None:
 def next_script() -> socket.socket:
     """Fork whenever a script connects; returns in the fork."""
     server = os.getpid()
-    with suppress(FileNotFoundError):
-        os.unlink(SOCKET)
     with socket.socket(socket.AF_UNIX) as door:
-        door.bind(SOCKET)
+        door.bind(address(os.environ[SERVER]))
         door.listen(128)
         while True:
             try:
@@ -113,18 +112,21 @@ def take_note_of_ended_forks() -> None:
             pass
 
 
-def work_for(script: socket.socket, run: int) -> None:
+def work_for(script: socket.socket) -> None:
     """Run a script as if by itself, and tell it how that ended."""
+    if not is_same_user(script):
+        return
     asked, streams = received(script)
-    if (asked.get("run"), asked.get("python")) != (str(run), sys.executable):
-        return  # of a run that is gone, or of another environment
+    if asked.get("python") != sys.executable:  # of another environment
+        return
     for number, stream in zip((1, 2), streams, strict=True):
         os.dup2(stream, number)
         os.close(stream)
     script.sendall(b"+")
     threading.Thread(target=end_without, args=[script], daemon=True).start()
     os.environ.clear()
-    os.environ.update(asked["environment"] | {FORK: "1"})
+    os.environ.update(asked["environment"])
+    del os.environ[SERVER]
     sys.argv = asked["arguments"]
     sys.path[0] = os.path.dirname(sys.argv[0])
     status = status_of(sys.argv[0])

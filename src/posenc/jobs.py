@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -19,8 +20,7 @@ from typing import TypeGuard
 import psutil
 
 SECONDS_BETWEEN_LOOKS = 0.2
-SOCKET = ".snakemake/posenc.socket"  # of the fork server; relative, since such names may have 107 characters only
-FORK = "POSENC_FORK"  # set in a fork
+SERVER = "POSENC_SERVER"  # the variable that names the run's fork server to its jobs; forks have none
 
 
 @contextmanager
@@ -45,19 +45,16 @@ def job(log_path: str) -> Iterator[None]:
 
 def end_as_fork() -> None:
     """Have a fork of `posenc.forkserver` run this script, and end as it does; return where there is none to ask."""
-    if FORK in os.environ or os.environ.get("OMP_NUM_THREADS") != "1":
+    if SERVER not in os.environ or os.environ.get("OMP_NUM_THREADS") != "1":
         return
-    asked = {
-        "run": os.environ.get("POSENC_RUN"),
-        "python": sys.executable,
-        "arguments": sys.argv,
-        "environment": dict(os.environ),
-    }
+    asked = {"python": sys.executable, "arguments": sys.argv, "environment": dict(os.environ)}
     sent = json.dumps(asked).encode()
     sys.stdout.flush()
     with socket.socket(socket.AF_UNIX) as server:
         try:
-            server.connect(SOCKET)
+            server.connect(address(os.environ[SERVER]))
+            if not is_same_user(server):
+                return
             socket.send_fds(server, [len(sent).to_bytes(8)], [1, 2])
             server.sendall(sent)
             taken = server.recv(1)
@@ -67,6 +64,18 @@ def end_as_fork() -> None:
             status = server.recv(1)
             # Without a status it was killed, which is said as shells say it.
             sys.exit(status[0] if status else 128 + signal.SIGKILL)
+
+
+def address(server: str) -> str:
+    """Of a socket that has no file and is gone with its process, as Linux has them."""
+    return f"\0posenc-{server}"
+
+
+def is_same_user(connection: socket.socket) -> bool:
+    """Whether the other end is this user's: anybody may connect to such a socket."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, user, _ = struct.unpack("3i", credentials)
+    return bool(user == os.getuid())
 
 
 def reason(error: Exception) -> str:

@@ -13,15 +13,16 @@ import psutil
 import pytest
 
 from posenc import forkserver
-from posenc.jobs import FORK, SOCKET
+from posenc.jobs import SERVER
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux alone")
 
 RUN = """
-import sys, types
+import os, sys, types
 from posenc import forkserver
 dag = types.SimpleNamespace(needrun_jobs=lambda: range(100))
 forkserver.begin(types.SimpleNamespace(resource_settings=types.SimpleNamespace(nodes=None), dag=dag), 0)
+print(os.environ["POSENC_SERVER"], flush=True)
 input()
 """
 HEAD = "import os, sys, time\nfrom posenc.jobs import job\nprint('before')\nwith job('log'):\n    "
@@ -33,15 +34,18 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / ".snakemake").mkdir(parents=True)
-        self.process = subprocess.Popen([sys.executable, "-c", RUN], cwd=folder, stdin=subprocess.PIPE)
-        until(lambda: (folder / SOCKET).exists())
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", RUN], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout
+        self.name = self.process.stdout.readline().strip()
+        until(lambda: f"@posenc-{self.name}" in Path("/proc/net/unix").read_text())
         (self.server,) = psutil.Process(self.process.pid).children()
 
     def script(self, work: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         path = self.folder / "script.py"
         path.write_text(HEAD + work)
-        given = {"POSENC_RUN": str(self.process.pid), "OMP_NUM_THREADS": "1"} | environment
+        given = {SERVER: self.name, "OMP_NUM_THREADS": "1"} | environment
         return subprocess.Popen(
             [sys.executable, str(path), *arguments], cwd=self.folder, env=os.environ | given, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -72,13 +76,13 @@ def gone(process: psutil.Process) -> bool:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     found = Run(tmp_path_factory.mktemp("run"))
     yield found
-    found.process.communicate(b"\n", timeout=PATIENCE_S)
+    found.process.communicate("\n", timeout=PATIENCE_S)
     assert gone(found.server)
 
 
 def test_a_script_ends_in_a_fork_of_the_server(run: Run) -> None:
-    work = "print(os.getppid(), sys.argv[1], os.environ['SAID'], 'torch' in sys.modules, os.getcwd())"
-    script = run.script(work, "argument", SAID="so")
+    work = "print(os.getppid(), *sys.argv[1:], os.environ['SAID'], 'torch' in sys.modules, os.getcwd())"
+    script = run.script(work, "argument", SAID="so", PYTHONUNBUFFERED="")
     # The script itself ends where its work would begin; the fork begins anew.
     said = f"before\nbefore\n{run.server.pid} argument so True {run.folder}\n"
     assert script.communicate(timeout=PATIENCE_S) == (said, "")
@@ -119,9 +123,8 @@ def test_a_fork_ends_with_its_script(run: Run) -> None:
     until(lambda: gone(fork))
 
 
-@pytest.mark.parametrize("given", [{"OMP_NUM_THREADS": "2"}, {"POSENC_RUN": str(os.getpid())}, {FORK: "1"}])
+@pytest.mark.parametrize("given", [{"OMP_NUM_THREADS": "2"}, {SERVER: "none of this name"}])
 def test_others_work_in_their_own_process(given: dict[str, str], run: Run) -> None:
-    """Jobs of several threads, jobs of another run, and forks."""
     script = run.script("print(os.getpid())", **given)
     assert script.communicate(timeout=PATIENCE_S)[0] == f"before\n{script.pid}\n"
 
@@ -133,10 +136,10 @@ def test_nothing_outlives_the_run(tmp_path: Path) -> None:
     run.process.kill()
     run.process.wait()
     until(lambda: gone(run.server) and gone(fork))
-    # Killed, as shells say it; what is left of the socket does no harm.
+    # Killed, as shells say it; and nobody is there for the next one.
     script.communicate(timeout=PATIENCE_S)
     assert script.returncode == 137
-    later = run.script("print(os.getpid())", POSENC_RUN=str(os.getpid()))
+    later = run.script("print(os.getpid())")
     assert later.communicate(timeout=PATIENCE_S)[0] == f"before\n{later.pid}\n"
 
 
