@@ -1,4 +1,4 @@
-"""What a whole run costs beside its fits: wall time x cores that no fit used. Takes as long as the preset does."""
+"""What a whole run costs beside its work: wall time x cores less fits, studies and metrics."""
 
 import json
 import os
@@ -18,18 +18,19 @@ from posenc.plan.machine import MEGABYTE, fit_memory_mb
 from posenc.plan.workflow import make_plan
 
 NAME = "overhead"
-TITLE = "What a run costs beside its fits"
+TITLE = "What a run costs beside its work"
 ABOUT = """
 A preset in a fresh copy of the project, from the command to the finished report: wall time × cores, less the seconds
-that the fits' provenance states (× their threads), as a share of wall time × cores. A fit's seconds start after
-Python and torch are loaded, so starting a fit's job counts as overhead. Stages are told by Snakemake's own notes on
-when a job began and when its files were there; what is in none of them is Snakemake itself, ends of processes, and
-cores that had nothing to do. A job's memory is the largest resident size of its processes together that was seen
-while it ran. As jobs declare what they need and never start beyond what is free, a machine does not swap as long as
-no fit takes more than it declares.
+that the fits' provenance states (× their threads) and those of the jobs of theory studies, metrics of encodings and
+measures, as a share of wall time × cores. A fit's seconds start after Python and torch are there, so starting a fit's
+job counts as overhead. Stages are told by Snakemake's own notes on when a job began and when its files were there; what
+is in none of them is Snakemake itself, ends of processes, and cores that had nothing to do. A job's memory is the
+largest resident size of its processes together that was seen while it ran. As jobs declare what they need and never
+start beyond what is free, a machine does not swap as long as no fit takes more than it declares.
 """
 MOST_OUTSIDE, MOST_GIB, MOST_OF_DECLARED = 0.20, 1.5, 1.0
 SECONDS_BETWEEN_LOOKS = 0.2
+STUDIES = "theory studies, metrics and measures"
 STAGES = {
     "fit": "starting fits, and their files",
     "prepare_signals": "signals",
@@ -41,6 +42,8 @@ STAGES = {
 
 
 def stage(rule: str) -> str:
+    if rule.startswith(("theory_", "measure_")):
+        return STUDIES
     return STAGES.get(rule) or ("pages" if rule.endswith("_notebook") else "tables and figures")
 
 
@@ -82,16 +85,19 @@ def rows_of(run: Run) -> list[Row]:
     total, fits = run.wall * run.cores, seconds_in_fits(run.provenances)
     stages = seconds_by_stage(run.notes)
     rest = total - sum(stages.values())
+    work = fits + stages.pop(STUDIES, 0)
     stages[STAGES["fit"]] -= fits  # type: ignore[assignment]
     stages["Snakemake itself, ends of processes, idle cores"] = rest  # type: ignore[assignment]
-    each = (total - fits) / run.jobs
+    each = (total - work) / run.jobs
     note = f"{run.jobs} jobs, {each:.2f} core seconds each; wall time {run.wall:.0f} s on {run.cores} cores"
     # What must be reached is about the laptop run; smaller ones only show that the benchmark works.
     outside, gib, declared = (MOST_OUTSIDE, MOST_GIB, MOST_OF_DECLARED) if run.preset == "laptop" else [None] * 3
     name = f"{run.preset} preset"
     parts = [Row(f"{name}, of which: {part}", command, seconds / total, "%") for part, seconds in stages.most_common()]
     return [
-        Row(f"{name}: share outside fits", command, (total - fits) / total, "%", note, most=outside),
+        Row(
+            f"{name}: share outside fits, studies and metrics", command, (total - work) / total, "%", note, most=outside
+        ),
         *parts,
         Row(f"{name}: memory of the largest job", command, run.largest / 2**30, "GiB", most=gib),
         Row(f"{name}: most memory a fit took of what it declares", command, run.of_declared, "%", most=declared),

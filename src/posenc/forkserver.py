@@ -98,12 +98,12 @@ def next_script() -> socket.socket:
                 script, _ = door.accept()
             finally:
                 take_note_of_ended_forks()
-            if os.fork() == 0:
-                die_with(server)
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                return script
-            script.close()
+            with script, suppress(OSError):  # no fork for want of memory: the script works in its own process
+                if os.fork() == 0:
+                    die_with(server)
+                    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                    signal.signal(signal.SIGINT, signal.default_int_handler)
+                    return script.dup()
 
 
 def take_note_of_ended_forks() -> None:

@@ -16,15 +16,20 @@ def training_operations(combination: Combination, experiment: Any, observed: int
     observed: points that the networks are asked for at an update; signals: how many are fitted.
     """
     problem, _ = chosen_problem(experiment)
-    dimensions, encoding = problem.attributes["dimensions"], combination.settings["encoding"]
+    dimensions, channels = problem.attributes["dimensions"], problem.attributes.get("channels", 3)
     members = zip(combination.spec["members"], networks_of(combination.spec), strict=True)
     products = sum(
-        inputs_of(encoding, member, dimensions) * of["width"] + max(of["depth"] - 2, 0) * of["width"] ** 2
-        for member, of in members
-        if "width" in of
+        products_of(network, inputs_of(combination.settings["encoding"], member, dimensions), channels)
+        for member, network in members
     )
     steps = combination.spec["training"]["steps"]
     return float(OPERATIONS_PER_PRODUCT * products * observed * steps * signals)
+
+
+def products_of(network: dict[str, Any], inputs: int, channels: int) -> int:
+    """Multiplications for a point; the few of a last layer count only where it is the only one."""
+    width, depth = network.get("width"), network.get("depth", 1)
+    return inputs * channels if width is None or depth == 1 else inputs * width + (depth - 2) * width**2
 
 
 def inputs_of(encoding: str, member: dict[str, Any], dimensions: int) -> int:
