@@ -16,6 +16,8 @@ from project import command, environment
 PATIENCE_S = 120
 # Whom kill -9 takes: one of the jobs, Snakemake, or the whole process group.
 KINDS = ("job", "Snakemake", "both")
+# In runs with enough jobs to have one, also the fork server or one of its forks.
+KINDS_OF_LONG_RUNS = (*KINDS, "fork")
 # A run of three short fits.
 THREE_FITS = {
     "preset": "smoke",
@@ -42,6 +44,11 @@ def jobs_of(folder: Path, script: str = "") -> list[psutil.Process]:
         if any(word.startswith(f"{folder}/.snakemake/scripts") and word.endswith(script) for word in words):
             found.append(process)
     return found
+
+
+def forks_of(folder: Path) -> list[psutil.Process]:
+    """The fork server of a run in this folder, and its forks."""
+    return [process for process in processes_in(folder) if "posenc.forkserver" in process.cmdline()]
 
 
 def processes_in(folder: Path) -> list[psutil.Process]:
@@ -91,7 +98,7 @@ def processor_seconds(run: subprocess.Popen[bytes]) -> float:
 def struck(kind: str, run: subprocess.Popen[bytes], folder: Path, moment: float, chance: random.Random) -> bool:
     """kill -9 once a run has used `moment` seconds of processor time. False where it ended before, and nothing was hit.
 
-    kind: of `KINDS`. A job is one by chance, or the next one where there is none at that moment.
+    kind: of `KINDS_OF_LONG_RUNS`. A job is one by chance, or the next one where there is none at that moment.
     """
     while run.poll() is None:
         if processor_seconds(run) >= moment and killed(kind, run, folder, chance):
@@ -106,11 +113,13 @@ def killed(kind: str, run: subprocess.Popen[bytes], folder: Path, chance: random
         run.kill()
     elif kind == "both":
         os.killpg(run.pid, signal.SIGKILL)
-    elif jobs := jobs_of(folder):
+    else:
         with suppress(psutil.NoSuchProcess):
-            chance.choice(jobs).kill()
-            return True
-    return kind != "job"
+            if found := jobs_of(folder) if kind == "job" else forks_of(folder):
+                chance.choice(found).kill()
+                return True
+        return False
+    return True
 
 
 # ---- what a run leaves

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from faults import KINDS, left_after_2_s, mistakable, results_of, started, struck, undisturbed
+from faults import KINDS_OF_LONG_RUNS, left_after_2_s, mistakable, results_of, started, struck, undisturbed
 from project import change_config, copy_project
 
 
@@ -47,7 +47,7 @@ def soak(folder: Path, chance: random.Random, right: dict[str, bytes], seconds: 
     """
     story: list[str] = []
     while True:
-        kind, moment = chance.choice(KINDS), chance.uniform(0, seconds / 2)
+        kind, moment = chance.choice(KINDS_OF_LONG_RUNS), chance.uniform(0, seconds / 2)
         run = started(folder)
         hit = struck(kind, run, folder, moment, chance)
         code = run.wait()

@@ -129,18 +129,20 @@ def test_others_work_in_their_own_process(given: dict[str, str], run: Run) -> No
     assert script.communicate(timeout=PATIENCE_S)[0] == f"before\n{script.pid}\n"
 
 
-def test_nothing_outlives_the_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("killed", ["run", "server"])
+def test_a_kill_takes_along_what_hangs_on_it(killed: str, tmp_path: Path) -> None:
     run = Run(tmp_path)
     script = run.script("time.sleep(600)")
     fork = run.fork()
-    run.process.kill()
-    run.process.wait()
+    run.server.kill() if killed == "server" else run.process.kill()
     until(lambda: gone(run.server) and gone(fork))
-    # Killed, as shells say it; and nobody is there for the next one.
+    # Killed, as shells say it; and the next one works by itself.
     script.communicate(timeout=PATIENCE_S)
     assert script.returncode == 137
     later = run.script("print(os.getpid())")
     assert later.communicate(timeout=PATIENCE_S)[0] == f"before\n{later.pid}\n"
+    run.process.kill()
+    run.process.wait()
 
 
 @pytest.mark.parametrize(("jobs", "nodes", "gpus"), [(9, None, 0), (100, 4, 0), (100, None, 1)])
