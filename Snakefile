@@ -44,7 +44,7 @@ onstart:
     runs.end_if_unwritable([PLAN.results, "results/signals", PLAN.reports])
     runs.one_run_at_a_time()
     slurm.begin(workflow)
-    forkserver.begin(workflow, PLAN.gpus)
     runs.bring_dates_back(
         {path for job in workflow.dag.needrun_jobs() for path in job.input}
     )
+    forkserver.begin(workflow, PLAN.gpus)

@@ -1,8 +1,8 @@
 """A process that has imported what jobs need and forks one for each: importing takes most jobs longer than their work.
 
-A job's script (`posenc.jobs.job`) hands over its arguments, environment and output streams through a socket, waits, and
-ends as the fork did. Whoever dies takes along what hangs on it: a server without its run, a fork without its server or
-without its script. Where no server answers, which may be at any time, a job works in its own process.
+A job's script (`posenc.jobs.job`) hands over its arguments, environment, folder and output streams through a socket,
+waits, and ends as the fork did. Whoever dies takes along what hangs on it: a server without its run, a fork without its
+server or without its script. Where no server answers, which may be at any time, a job works in its own process.
 
 Linux alone: elsewhere libraries do not survive a fork. Jobs of one thread alone: how many threads there are is settled
 when a library is imported.
@@ -45,19 +45,20 @@ _PR_SET_PDEATHSIG = 1  # of prctl.h
 def begin(workflow: Any, gpus: int) -> None:
     """Start the server of a run that has work for it. It answers once it has imported everything; it ends with the run.
 
-    Not where jobs run elsewhere; nor for fits on GPUs, which are few and long.
+    Not where jobs run elsewhere or in environments of their own; nor for fits on GPUs, which are few and long.
     """
     os.environ.pop(SERVER, None)  # of a run that this one is a job of
-    elsewhere = workflow.resource_settings.nodes is not None
-    if sys.platform != "linux" or elsewhere or gpus or sum(1 for _ in workflow.dag.needrun_jobs()) < FEWEST_JOBS:
+    own = workflow.local_exec and not workflow.deployment_settings.deployment_method
+    if sys.platform != "linux" or not own or gpus or sum(1 for _ in workflow.dag.needrun_jobs()) < FEWEST_JOBS:
         return
     os.environ[SERVER] = secrets.token_hex(16)
     server = subprocess.Popen(
-        [sys.executable, "-m", __name__, str(os.getpid())], env=os.environ | NO_THREADS, stdin=subprocess.DEVNULL
-    )
+        # -P: nothing in the working folder is taken for a library.
+        [sys.executable, "-P", "-m", __name__, str(os.getpid())], env=os.environ | NO_THREADS, stdin=subprocess.DEVNULL
+    )  # fmt: skip
 
     def stop() -> None:
-        server.terminate()
+        server.kill()  # a signal that it could answer might meet it where Python swallows exceptions
         server.wait()
 
     atexit.register(stop)
@@ -65,7 +66,6 @@ def begin(workflow: Any, gpus: int) -> None:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run and its jobs
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
     die_with(int(sys.argv[1]))
     gc.disable()
     for name in IMPORTED:
@@ -78,6 +78,7 @@ def main() -> None:
     gc.enable()
     with suppress(ConnectionError):  # the script is gone, and with it who waits for this
         work_for(script)
+    os._exit(0)  # what the server's libraries registered for their end is the server's
 
 
 def die_with(parent: int) -> None:
@@ -98,12 +99,15 @@ def next_script() -> socket.socket:
                 script, _ = door.accept()
             finally:
                 take_note_of_ended_forks()
-            with script, suppress(OSError):  # no fork for want of memory: the script works in its own process
-                if os.fork() == 0:
-                    die_with(server)
-                    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-                    signal.signal(signal.SIGINT, signal.default_int_handler)
-                    return script.dup()
+            try:
+                child = os.fork()
+            except OSError:  # for want of memory: the script works in its own process
+                child = -1
+            if child == 0:
+                die_with(server)
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                return script
+            script.close()
 
 
 def take_note_of_ended_forks() -> None:
@@ -127,8 +131,9 @@ def work_for(script: socket.socket) -> None:
     os.environ.clear()
     os.environ.update(asked["environment"])
     del os.environ[SERVER]
+    os.chdir(asked["folder"])
     sys.argv = asked["arguments"]
-    sys.path[0] = os.path.dirname(sys.argv[0])
+    sys.path.insert(0, os.path.dirname(sys.argv[0]))
     status = status_of(sys.argv[0])
     sys.stdout.flush()
     sys.stderr.flush()
@@ -144,7 +149,7 @@ def received(script: socket.socket) -> tuple[dict[str, Any], list[int]]:
 
 
 def end_without(script: socket.socket) -> None:
-    """Wait for the script's end, as it says nothing more, and die."""
+    """Wait for the script's end, as it says nothing more, and die: at once, but for a call that holds Python's lock."""
     script.recv(1)
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -47,7 +47,12 @@ def end_as_fork() -> None:
     """Have a fork of `posenc.forkserver` run this script, and end as it does; return where there is none to ask."""
     if SERVER not in os.environ or os.environ.get("OMP_NUM_THREADS") != "1":
         return
-    asked = {"python": sys.executable, "arguments": sys.argv, "environment": dict(os.environ)}
+    asked = {
+        "python": sys.executable,
+        "arguments": sys.argv,
+        "environment": dict(os.environ),
+        "folder": os.getcwd(),
+    }
     sent = json.dumps(asked).encode()
     sys.stdout.flush()
     with socket.socket(socket.AF_UNIX) as server:
@@ -61,8 +66,12 @@ def end_as_fork() -> None:
         except OSError:
             return
         if taken:
-            status = server.recv(1)
-            # Without a status it was killed, which is said as shells say it.
+            try:
+                status = server.recv(1)
+            except KeyboardInterrupt:  # the fork was interrupted, too, and is not to be killed while it tidies up
+                server.recv(1)
+                raise
+            # Without a status a signal ended it, most likely this one; that is said as shells say it.
             sys.exit(status[0] if status else 128 + signal.SIGKILL)
 
 

@@ -1,6 +1,7 @@
 """Jobs as forks of one process that has imported what they need: the same outside, and nothing survives alone."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,10 +19,11 @@ from posenc.jobs import SERVER
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux alone")
 
 RUN = """
-import os, sys, types
+import os, sys
+from types import SimpleNamespace
 from posenc import forkserver
-dag = types.SimpleNamespace(needrun_jobs=lambda: range(100))
-forkserver.begin(types.SimpleNamespace(resource_settings=types.SimpleNamespace(nodes=None), dag=dag), 0)
+dag, deployment = SimpleNamespace(needrun_jobs=lambda: range(100)), SimpleNamespace(deployment_method=set())
+forkserver.begin(SimpleNamespace(local_exec=True, deployment_settings=deployment, dag=dag), 0)
 print(os.environ["POSENC_SERVER"], flush=True)
 input()
 """
@@ -34,6 +36,7 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        (folder / "seaborn.py").write_text("raise ImportError('the working folder holds no libraries')")
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUN], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -45,6 +48,7 @@ class Run:
     def script(self, work: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         path = self.folder / "script.py"
         path.write_text(HEAD + work)
+        (self.folder / "log").unlink(missing_ok=True)
         given = {SERVER: self.name, "OMP_NUM_THREADS": "1"} | environment
         return subprocess.Popen(
             [sys.executable, str(path), *arguments], cwd=self.folder, env=os.environ | given, text=True,
@@ -52,13 +56,10 @@ class Run:
         )  # fmt: skip
 
     def fork(self) -> psutil.Process:
-        """The one at work."""
-        until(lambda: self.living())
-        (found,) = self.living()
-        return found
-
-    def living(self) -> list[psutil.Process]:
-        return [fork for fork in self.server.children() if fork.status() != psutil.STATUS_ZOMBIE]
+        """The one at work, by its log file, which is the first thing that it writes."""
+        path = self.folder / "log"
+        until(lambda: path.exists() and path.read_text().endswith("\n"))
+        return psutil.Process(int(path.read_text().split()[1]))
 
 
 def until(true: Any) -> None:
@@ -123,6 +124,16 @@ def test_a_fork_ends_with_its_script(run: Run) -> None:
     until(lambda: gone(fork))
 
 
+def test_who_is_interrupted_may_tidy_up(run: Run) -> None:
+    work = "try:\n        time.sleep(600)\n    finally:\n        time.sleep(0.5)\n        open('tidied', 'w').close()"
+    script = run.script(work)
+    for process in (run.fork(), script):  # as Ctrl-C does with all that run in a terminal
+        process.send_signal(signal.SIGINT)
+    script.communicate(timeout=PATIENCE_S)
+    assert script.returncode != 0
+    assert (run.folder / "tidied").exists()
+
+
 @pytest.mark.parametrize("given", [{"OMP_NUM_THREADS": "2"}, {SERVER: "none of this name"}])
 def test_others_work_in_their_own_process(given: dict[str, str], run: Run) -> None:
     script = run.script("print(os.getpid())", **given)
@@ -145,10 +156,15 @@ def test_a_kill_takes_along_what_hangs_on_it(killed: str, tmp_path: Path) -> Non
     run.process.wait()
 
 
-@pytest.mark.parametrize(("jobs", "nodes", "gpus"), [(9, None, 0), (100, 4, 0), (100, None, 1)])
-def test_small_runs_clusters_and_gpus_have_no_server(
-    jobs: int, nodes: int | None, gpus: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("changes", [{"jobs": 9}, {"local_exec": False}, {"gpus": 1}, {"deployment_method": {"conda"}}])
+def test_small_runs_clusters_gpus_and_environments_have_no_server(
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subprocess, "Popen", lambda *arguments, **settings: pytest.fail("a server was started"))
-    dag = SimpleNamespace(needrun_jobs=lambda: iter(range(jobs)))
-    forkserver.begin(SimpleNamespace(resource_settings=SimpleNamespace(nodes=nodes), dag=dag), gpus)
+    about: dict[str, Any] = {"jobs": 100, "local_exec": True, "gpus": 0, "deployment_method": set()} | changes
+    workflow = SimpleNamespace(
+        local_exec=about["local_exec"],
+        deployment_settings=SimpleNamespace(deployment_method=about["deployment_method"]),
+        dag=SimpleNamespace(needrun_jobs=lambda: iter(range(about["jobs"]))),
+    )
+    forkserver.begin(workflow, about["gpus"])

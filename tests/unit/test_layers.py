@@ -273,7 +273,7 @@ def test_a_problem_is_a_name_or_a_mapping_of_one() -> None:
         part, parameters = chosen_problem(plan.experiments["image_natural"])
         return part.name, parameters
 
-    others = {"test": "offset", "sampling": "grid"}
+    others = {"test": "offset", "sampling": "grid", "halved": True}
     assert chosen("image") == chosen({"image": {}}) == ("image", {"output_activation": "sigmoid"} | others)
     assert chosen({"image": {"output_activation": "tanh"}}) == ("image", {"output_activation": "tanh"} | others)
 

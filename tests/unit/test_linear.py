@@ -46,6 +46,19 @@ def test_values_are_weights_times_features_plus_bias() -> None:
     torch.testing.assert_close(network(features), expected)
 
 
+@pytest.mark.parametrize("out_dim", [1, 3])
+def test_squared_errors_and_their_gradients_are_those_of_autograd(out_dim: int) -> None:
+    network, features = moved(Linear(6, out_dim, stack=4, generator=generator())), drawn(30, 6)
+    targets = drawn(4, 30, out_dim)
+    losses = (network(features) - targets).square().mean(dim=(1, 2))
+    losses.sum().backward()
+    expected = [parameter.grad for parameter in network.parameters()]
+    torch.testing.assert_close(network.squared_errors(features, targets), losses)
+    for parameter, gradient in zip(network.parameters(), expected, strict=True):
+        assert parameter.grad is not gradient
+        torch.testing.assert_close(parameter.grad, gradient)
+
+
 def test_a_stack_has_the_values_and_gradients_of_its_layers_alone() -> None:
     network, features, targets = moved(Linear(6, 3, stack=4, generator=generator())), drawn(30, 6), drawn(4, 30, 3)
     (network(features) - targets).square().sum().backward()

@@ -236,8 +236,11 @@ def test_draws_are_seeds_and_deviations_are_from_their_mean() -> None:
     ]
     records = {"draws": frame(rows)}
     sides = {"first": {"encoding": "a"}, "second": {"encoding": "b"}, "along": "features"}
-    evidence = evidence_for("least_lead_by_draw", records, {"experiment": "draws", "where": PSNR, **sides})
+    evidence = evidence_for(
+        "lead_by_draw", records, {"experiment": "draws", "where": PSNR, **sides, "extreme": "least"}
+    )
     assert evidence.samples[0].tolist() == pytest.approx([0, 0.9, 1.8])
+    assert found("lead_by_draw", records, "draws", where=PSNR, **sides, extreme="most") == pytest.approx([2, 2.9, 3.8])
     assert evidence.notes == ("sources are seeds",)
     deviation = found("deviation_by_draw", records, "draws", where=PSNR, **sides, times=3)
     assert deviation == pytest.approx([0.7, 0, 0.7])

@@ -190,7 +190,11 @@ def builtin(node: Any) -> bool:
     return node is None or type(node) in (str, int, float, bool)
 
 
-IMAGE = {"test": "offset", "sampling": "grid"}  # what is observed of a picture where nothing else is said
+IMAGE = {
+    "test": "offset",
+    "sampling": "grid",
+    "halved": True,
+}  # what is observed of a picture where nothing else is said
 
 
 def test_a_combination_says_all_that_a_fit_needs() -> None:

@@ -121,6 +121,8 @@ def test_loss_is_half_the_mean_squared_error_of_each_picture_s_observed_pixels()
     observed = truth[:, ::2, ::2].reshape(3, -1, 3)
     expected = [0.5 * np.mean((a.numpy() - b.numpy()) ** 2) for a, b in zip(shown, observed, strict=True)]
     np.testing.assert_allclose(regression(truth).loss(shown, 1), expected, rtol=1e-5)
+    whole = ImageRegression({"values": truth}, halved=False).loss(shown, 1)
+    torch.testing.assert_close(whole, 2 * regression(truth).loss(shown, 1))
 
 
 @given(scale=st.floats(0.01, 1))

@@ -196,6 +196,7 @@ def closed() -> list[Encoding]:
         ),
         *(cls(1, sigma=sigma, features=10_000) for cls in WAVES for sigma in (1.0, 5.0)),
         Sine(1, sigma=2.0, features=10_000, offset=0.7),
+        SquareWave(1, sigma=2.0, features=10_000, binary=True),
         Basic(1),
     ]
 
@@ -245,6 +246,8 @@ def test_closed_forms_at_values_worked_out_by_hand() -> None:
     assert Triangle(1, sigma=0.1).closed_similarity(at).tolist() == pytest.approx(spline)
     square = SquareWave(1, sigma=1.0).closed_similarity(torch.tensor([0.0, 0.125, 0.25, 0.5, 0.75, 1.0]))
     assert square.tolist() == pytest.approx([1, 0.5, 0, -1, 0, 1])
+    binary = SquareWave(1, sigma=1.0, binary=True).closed_similarity(torch.tensor([0.0, 0.125, 0.25, 0.5, 0.75, 1.0]))
+    assert binary.tolist() == pytest.approx([1, 0.75, 0.5, 0, 0.5, 1])
     ranks = [ShiftedGaussian(1, sigma=0.01), Rectangle(1, sigma=0.1), Triangle(1, sigma=0.1), Sinc(1, sigma=0.1)]
     assert [encoding.closed_rank(1000) for encoding in ranks] == pytest.approx([28.2095, 5, 20 / 3, 10], rel=1e-5)
     waves = [SquareWave(1, sigma=3.0), Sine(1, sigma=3.0), Sine(1, sigma=3.0, offset=0.7), SineSquared(1, sigma=3.0)]

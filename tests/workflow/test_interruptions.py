@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 import psutil
 import pytest
-from faults import jobs_of, left_after_2_s, started, wait_until
+from faults import forks_of, jobs_of, left_after_2_s, started, wait_until
 from project import change_config, copy_project, snakemake, with_driver
 
 FITS = "results/smoke/fits"
@@ -46,6 +46,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     os.killpg(run.pid, signal.SIGCONT)
     wait_until(lambda: len(values_in(folder)) > before and jobs_of(folder, "fit.py"), run)
     first_went_on = run.poll() is None
+    wait_until(lambda: len(forks_of(folder)) > 1, run)  # a run of so many jobs has a server, and jobs are its forks
     kept["all"] = values_in(folder)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()

@@ -31,7 +31,7 @@ rule fit:
     resources:
         # A cluster's retry gets more of both.
         mem_mb=lambda wildcards, attempt: PLAN.fit_memory_mb(
-            wildcards, attempt, elsewhere=workflow.resource_settings.nodes is not None
+            wildcards, attempt, elsewhere=workflow.non_local_exec
         ),
         runtime=lambda wildcards, attempt: 120 * attempt,
         gpu=PLAN.gpus_per_fit,

@@ -86,7 +86,9 @@ def growth(records: Records, experiment: str, where: Where, items: list[str]) ->
     first, last = (
         levels(rows[rows["step"] == step], ["item"], experiment) for step in (rows["step"].min(), rows["step"].max())
     )
-    return Levels((last.table - first.table).dropna(), last.fits, last.lost)
+    both = (last.table - first.table).dropna()
+    sources = rows["source"].nunique()
+    return Levels(both, last.fits, sources - len(both))
 
 
 def rows_of_items(records: Records, experiment: str, where: Where, items: list[str]) -> pd.DataFrame:
@@ -270,13 +272,15 @@ def between(scales: np.ndarray, values: np.ndarray, i: int, j: int, level: float
 # Draws: one signal, so that seeds are the sources
 
 
-def least_lead_by_draw(
-    records: Records, *, experiment: str, where: Where, first: Where, second: Where, along: str
+def lead_by_draw(
+    records: Records, *, experiment: str, where: Where, first: Where, second: Where, along: str, extreme: str
 ) -> Evidence:
-    """First less second, seed by seed, at the level of the column `along` where it is least."""
+    """First less second, seed by seed, at the level of the column `along` where it is `least` or `most`."""
+    if extreme not in ("least", "most"):
+        raise ClaimError(f"arguments of lead_by_draw: extreme is {extreme!r}, expected least or most")
     tables = by_draw(records, experiment, where, first, second, along)
     leads = Levels(tables[0].table - tables[1].table, *counts(tables))
-    return leads.evidence(leads.least(), "sources are seeds")
+    return leads.evidence(leads.least() if extreme == "least" else leads.best(), "sources are seeds")
 
 
 def deviation_by_draw(
@@ -323,7 +327,7 @@ STATISTICS: dict[str, Callable[..., Evidence]] = {
     "threshold_shift": threshold_shift,
     "largest_rank_share": largest_rank_share,
     "plateau_width": plateau_width,
-    "least_lead_by_draw": least_lead_by_draw,
+    "lead_by_draw": lead_by_draw,
     "deviation_by_draw": deviation_by_draw,
 }
 

@@ -232,22 +232,38 @@ class Wave(Profile):
 class SquareWave(Wave):
     """phi(u) = 1 in the first half of a period, -1 in the second; sigma periods per unit (Zheng et al. 2021).
 
-    Stable rank pi^2 / 4, D a triangle wave. The authors' figures have -1 and 1 here and 0 and 1 there.
+    Stable rank pi^2 / 4, D a triangle wave between 1 and -1. `binary` has 0 instead of -1: stable rank 2, D between 1
+    and 0. The authors train with 0 and 1 and rank -1 and 1.
     """
 
     name = "square_wave"
     sigma_unit = "cycles"
     features_per_axis = 1
 
+    def __init__(
+        self,
+        in_dim: int,
+        *,
+        sigma: Positive,
+        features: Count = 512,
+        binary: bool = False,
+        diagonals: bool = False,
+        normalised: bool = False,
+    ) -> None:
+        super().__init__(in_dim, sigma=sigma, features=features, diagonals=diagonals)
+        self.low = 0 if binary else -1
+        if normalised:
+            self.norm = self.norm_at_middle()
+
     def profile(self, displacements: Tensor) -> Tensor:
         turns = self.sigma * displacements
-        return 2 * (turns - turns.floor() < 0.5).to(turns.dtype) - 1
+        return torch.where(turns - turns.floor() < 0.5, 1, self.low).to(turns.dtype)
 
     def plateau(self) -> float:
-        return math.pi**2 / 4
+        return 2.0 if self.low == 0 else math.pi**2 / 4
 
     def closed_similarity(self, displacements: Tensor) -> Tensor:
-        return 1 - 4 * wrapped(self.sigma * displacements).abs()
+        return 1 - 2 * (1 - self.low) * wrapped(self.sigma * displacements).abs()
 
 
 class Sine(Wave):

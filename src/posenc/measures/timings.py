@@ -47,16 +47,16 @@ def timings(inputs: Inputs) -> Found:
     """Seconds of whole fits, and how many times less than those of the method `simple` they are.
 
     Fits are those that the run's preset plans, of one signal, on one thread of the CPU, as the workflow fits there; all
-    methods of a task take the signal and the number of updates of `simple`, for experiments may be reduced differently.
+    methods of a task take the signal of `simple` and the same number of updates.
     Updates take equally long, so that only a few are made; the solution in closed form is made whole, several times.
     Not counted are reading the signal, scoring, and Python's start.
 
-    Parameters: `tasks`, by name the methods, each with `experiment` and `encoding`, and whether it takes the `deepest`
-    of its networks or the shallowest; `rounds`; `updates` and `seconds`: of each fit in each round at least so many
-    updates, and for so long. In every round all methods take their turn, so that what slows the machine for a while
-    slows them alike; a round before the first is not counted. What is not planned is left out, and with `simple` the
-    whole task. Rows: metrics `seconds`, `seconds_per_update` and `speed_up`; a round stands as `signal` and `source`,
-    for it is what is repeated, a task as `condition`, a method as `item`.
+    Parameters: `steps`, the number of updates of a whole fit; `tasks`, by name the methods, each with `experiment` and
+    `encoding`, and whether it takes the `deepest` of its networks or the shallowest; `rounds`; `updates` and `seconds`:
+    of each fit in each round at least so many updates, and for so long. In every round all methods take their turn, so
+    that what slows the machine for a while slows them alike; a round before the first is not counted. What is not
+    planned is left out, and with `simple` the whole task. Rows: metrics `seconds`, `seconds_per_update` and `speed_up`;
+    a round stands as `signal` and `source`, for it is what is repeated, a task as `condition`, a method as `item`.
     """
     asked = inputs.parameters
     rows: list[dict[str, Any]] = []
@@ -66,11 +66,10 @@ def timings(inputs: Inputs) -> Found:
             fits = {name: spec for name, spec in found.items() if spec is not None}
             if BASELINE not in fits:
                 continue
-            steps = fits[BASELINE]["training"]["steps"]
             arrays = first_signal(inputs, methods[BASELINE]["experiment"])
             for number in range(asked["rounds"] + 1):
                 times = {
-                    name: time_fit(spec, arrays, steps, asked["updates"], asked["seconds"])
+                    name: time_fit(spec, arrays, asked["steps"], asked["updates"], asked["seconds"])
                     for name, spec in fits.items()
                 }
                 if number:

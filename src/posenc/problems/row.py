@@ -30,6 +30,7 @@ class RowRegression:
     spacing = "stride"
     chosen_by = ("psnr", "test")
     fixed = True
+    fits_squares = True
     together = True
     side_by_side_on_cpu = 10
     keeps_weights = False

@@ -73,6 +73,16 @@ def train(
         yield step, losses.detach()
 
 
+def train_by_gradients(
+    losses: Callable[[], Tensor], optimizer: Optimizer, schedule: Schedule, steps: range
+) -> Iterator[tuple[int, Tensor]]:
+    """As `train`, of losses that are the same function at every step and leave their gradients in the parameters."""
+    for step in steps:
+        found = losses()
+        optimizer.step(schedule.rate(step))
+        yield step, found
+
+
 def encode(encoding: Encoding, where: Grid | Tensor, device: torch.device, grid: int = 0) -> Features | Blend:
     """Features of points, or of a grid's points: axis by axis where the encoding allows it. In float32 at least.
 

@@ -1,6 +1,7 @@
 """Fits side by side: one network per signal, each trained and scored on its own signal."""
 
 import copy
+import functools
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +18,16 @@ from posenc.problems.score import Predict
 from posenc.training.adam import Adam
 from posenc.training.checkpoints import Progress
 from posenc.training.least_squares import LeastSquares, solved
-from posenc.training.loop import POINTS_PER_SLAB, Optimizer, Schedule, encode, lowered, predict, train
+from posenc.training.loop import (
+    POINTS_PER_SLAB,
+    Optimizer,
+    Schedule,
+    encode,
+    lowered,
+    predict,
+    train,
+    train_by_gradients,
+)
 from posenc.training.ranks import layer_ranks
 from posenc.training.sgd import SGD
 from posenc.training.values import Fitted, Records
@@ -60,6 +70,8 @@ def fit_stack(
     steps = range(done + 1, schedule.steps + 1)
     if isinstance(optimizer, LeastSquares):
         updates = solved(network, encode(encoding, problem.inputs(0), device), problem) if steps else iter(())
+    elif by_itself := own_gradients(network, encoding, problem, precision, device):
+        updates = train_by_gradients(by_itself, optimizer, schedule, steps)
     else:
         values_at = network_at(problem, encoding, network, precision, device)
         updates = train(values_at, problem.loss, optimizer, schedule, steps, precision, device)
@@ -116,6 +128,17 @@ def network_at(
     return lambda step: network(features_at(step))
 
 
+def own_gradients(
+    network: Any, encoding: Encoding, problem: Any, precision: str, device: torch.device
+) -> Callable[[], Tensor] | None:
+    """The losses of networks that know the gradients by themselves, which they leave in the parameters."""
+    if not (hasattr(network, "squared_errors") and fits_squares(problem)) or is_trained(encoding):
+        return None
+    if precision != "float32":
+        return None
+    return functools.partial(network.squared_errors, encode(encoding, problem.inputs(0), device), problem.targets())
+
+
 def asking(network: nn.Module, encoding: Encoding, problem: Any, device: torch.device) -> Predict:
     """Asks the networks. Those that learn from blended points are asked at blended points, on a grid, too.
 
@@ -168,6 +191,11 @@ def keeps_start(problem: Any) -> bool:
 def ranks_layers(problem: Any) -> bool:
     """Whether the stable ranks of the features and of the hidden layers are recorded."""
     return getattr(problem, "layer_ranks", False)
+
+
+def fits_squares(problem: Any) -> bool:
+    """Whether the loss is the mean squared error of `targets()` at the same points of one axis at every step."""
+    return getattr(problem, "fits_squares", False)
 
 
 def keeps_weights(problem: Any) -> bool:

@@ -151,6 +151,7 @@ def table(material: Material, tasks: list[Task], group: str) -> Table:
         "simple: features of the axes side by side; complex: their Kronecker product; closed form: least squares.",
         f"published: {published['source']}; {published['unit']}.",
         *published["notes"],
+        *(scales_note(material.published["complexity_scales"], task) for task in tasks),
         f"Headline values ({headlines['source']}), of which method and encoding is not said: {best} dB.",
         weights_note(material.published["complexity_weights"], signals),
         *(note for task in tasks for name in task.experiments for note in diverged(material, name)),
@@ -190,6 +191,15 @@ def scores_of(records: pd.DataFrame) -> pd.DataFrame:
     by = ["method", "encoding"]
     rows = psnr_rows(records[records["chosen"] & records["final"]], ["test"])
     return summary(signal_means(rows, by), by).set_index(by)
+
+
+def scales_note(scales: Mapping[str, Any], task: Task) -> str:
+    """The sigmas that the authors tuned for a task."""
+    ways = "; ".join(
+        f"{way.replace('_', ' ')} " + ", ".join(f"{name} {sigma:.4g}" for name, sigma in found.items())
+        for way, found in scales[f"{task.signals}_{task.sampling}"].items()
+    )
+    return f"published sigma, {task.label}: {ways} ({scales['source']})."
 
 
 def weights_note(weights: Mapping[str, Any], signals: str) -> str:
@@ -293,7 +303,9 @@ def table_timings(material: Material) -> Table:
         " updates; the closed form is measured whole. Means over rounds in which all methods take their turn; least and"
         " most of the rounds. Only how many times faster is comparable with what is published, and that goes with the"
         " sizes, which are those of the preset.",
-        "PSNR, all: over all pixels or voxels, observed ones included; of this run the mean over report signals.",
+        "PSNR, all: over all pixels or voxels, observed ones included; of this run the mean over report signals."
+        f" Published losses on pictures: simple {printed['losses']['pictures_simple']:g}, complex"
+        f" {printed['losses']['pictures_complex']:g}.",
         f"published: {printed['source']}; {printed['unit']}.",
         *printed["notes"],
     ]

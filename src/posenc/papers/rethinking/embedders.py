@@ -21,6 +21,7 @@ from posenc.reporting import style
 
 TRADE_OFF = math.sqrt(math.log(10) / math.pi)  # stable rank times half-width of a Gaussian D on a line: 0.856
 NAMES = {"gaussian": "random Fourier", "shifted_gaussian": "shifted Gaussian", "square_wave": "square wave ±1"}
+NUMBERS = ("sigma", "offset", "binary")  # what tells embedders of one encoding apart; absent from a study: NaN
 OURS = {"sinc", "sine_squared"}  # not in either paper
 PLATEAUS = "rank_plateaus"
 SIDE_BY_SIDE, PRODUCT = "codes of the axes side by side", "Kronecker product of the axes' codes"
@@ -28,9 +29,9 @@ COUNTED = {1: "one dimension", 2: "two dimensions", 3: "three dimensions"}
 PLACED = ["paper", "experiment", "encoding", "sigma", "dimensions", "code"]
 
 
-def named(encoding: str, sigma: float = math.nan, offset: float = math.nan) -> str:
-    """An embedder in words: "shifted gaussian, σ 0.01"."""
-    words = NAMES.get(encoding, encoding.replace("_", " "))
+def named(encoding: str, sigma: float = math.nan, offset: float = math.nan, binary: float = math.nan) -> str:
+    """An embedder in words: "shifted Gaussian, σ 0.01"."""
+    words = "square wave 0/1" if binary == 1 else NAMES.get(encoding, encoding.replace("_", " "))
     scale = "" if math.isnan(sigma) else f", σ {sigma:g}"
     return words + scale + ("" if math.isnan(offset) or offset == 0 else f", offset {offset:g}")
 
@@ -40,9 +41,9 @@ def readings_note(published: Mapping[str, Any]) -> str:
 
 
 def readings(published: Mapping[str, Any]) -> pd.DataFrame:
-    """Columns encoding, sigma, offset, samples, value."""
-    frame = pd.DataFrame(published["ranks"], columns=["encoding", "sigma", "offset", "samples", "value"])
-    return frame.astype({"sigma": float, "offset": float, "samples": float, "value": float})
+    """Columns encoding, those of NUMBERS, samples, value."""
+    frame = pd.DataFrame(published["ranks"], columns=["encoding", *NUMBERS, "samples", "value"])
+    return frame.astype(dict.fromkeys([*NUMBERS, "samples", "value"], float))
 
 
 # R-F3, R-F4 and R-F5
@@ -100,20 +101,18 @@ def curves(material: Material, study: str, group: str, ordered: bool) -> Figure:
 
 
 def in_order(found: pd.DataFrame) -> pd.DataFrame:
-    """A row per embedder of a study, in the study's order: encoding, sigma, offset, `key` of arrays, `label`."""
-    columns = [column for column in ("place", "encoding", "sigma", "offset") if column in found]
-    embedders = found.dropna(subset=["place"])[columns].drop_duplicates().sort_values("place")
-    embedders = embedders.reindex(columns=["place", "encoding", "sigma", "offset"]).astype(
-        {"sigma": float, "offset": float}
-    )
-    settings = embedders[["encoding", "sigma", "offset"]].itertuples(index=False, name=None)
+    """A row per embedder of a study, in the study's order: encoding, those of NUMBERS, `key` of arrays, `label`."""
+    columns = ["place", "encoding", *NUMBERS]
+    embedders = found.dropna(subset=["place"]).reindex(columns=columns).drop_duplicates().sort_values("place")
+    embedders = embedders.astype(dict.fromkeys(NUMBERS, float))
+    settings = embedders[columns[1:]].itertuples(index=False, name=None)
     keys, labels = zip(*((key_of(*setting), named(*setting)) for setting in settings), strict=True)
     return embedders.assign(key=keys, label=labels)
 
 
-def key_of(encoding: str, sigma: float, offset: float) -> str:
+def key_of(encoding: str, *numbers: float) -> str:
     """Where a study has an embedder's arrays."""
-    return "/".join([encoding, *(f"{value:g}" for value in (sigma, offset) if not math.isnan(value))])
+    return "/".join([encoding, *(f"{number:g}" for number in numbers if not math.isnan(number))])
 
 
 def curve_rows(material: Material, study: str, embedder: Mapping[Any, Any]) -> pd.DataFrame:
@@ -149,7 +148,7 @@ def table_ranks(material: Material) -> Table:
     widths = found[found["metric"] == "half_width"].set_index("place")["value"]
     places = embedders["place"]
     read = pd.concat([readings(material.published[group]) for group in material.published], ignore_index=True)
-    settings = ["encoding", "sigma", "offset"]
+    settings = ["encoding", *NUMBERS]
     read = embedders.merge(read.drop_duplicates(settings), on=settings, how="left")  # NaN meets NaN
     here = f"computed, N = {ranks['samples'].iloc[0]:g}"
     columns: dict[Column, Any] = {

@@ -108,6 +108,12 @@ def published_values(published: Mapping[str, Any]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def seconds(published: Mapping[str, Any]) -> str:
+    """How long the authors' runs took, if that is known."""
+    found = published["gaussian"].get("seconds", [])
+    return f" Seconds, random Fourier features: {', '.join(map(str, found))}." if found else ""
+
+
 def table_features(material: Material) -> Table:
     """Train and test PSNR and stable rank of both encodings over the number of features, in 1D and in 2D."""
     studies = [ROW, PICTURE]
@@ -133,7 +139,7 @@ def table_features(material: Material) -> Table:
         *(f"{study.name}: {test_of(study)}" for study in studies),
         *(
             f"{study.name}: this run has {frames[material.run_title][study.name]['draws'].max()} draws. published:"
-            f" {published['source']}, {published['unit']}; {published['readings']['source']}."
+            f" {published['source']}, {published['unit']}; {published['readings']['source']}.{seconds(published)}"
             for study in studies
             for published in [material.published[study.experiment]]
         ),

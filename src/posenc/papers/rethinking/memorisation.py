@@ -5,7 +5,8 @@ Scores are PSNR in dB on observed (train) and on the points between (test). Mean
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.typing import LineStyleType
@@ -93,12 +94,26 @@ def table_memorisation(material: Material) -> Table:
         " mean over the scored ones of the last 100 updates. A time average depends on the number of updates.",
         "This run: mean over n signals, seeds averaged first; std over the pictures or draws that they come from.",
         f"published: {averages['source']}, {averages['unit']}. Readings: {finals['source']}, {finals['unit']}.",
+        rows_note(averages),
         *averages["notes"],
         *lost_fits(material),
     ]
     frame = framed(columns, labels)
     frame.index.name = "encoding, signals, points"
     return Table(frame, formats, notes)
+
+
+def rows_note(averages: Mapping[str, Any]) -> str:
+    """What is published of single rows, and the seconds of a run."""
+    scores = "; ".join(
+        f"{name} {', '.join(f'{v:.2f}' for v in found)}" for name, found in averages["rows_test"].items()
+    )
+    seconds = ", ".join(
+        f"{name} {averages[name]['seconds']['least']:g} to {averages[name]['seconds']['most']:g} s"
+        for name in PUBLISHED_ENCODINGS
+    )
+    rows = ", ".join(map(str, averages["rows"]))
+    return f"published, test of rows {rows}: {scores}. A run took {seconds}."
 
 
 def score_summary(material: Material, final: bool) -> pd.DataFrame:

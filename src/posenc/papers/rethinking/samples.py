@@ -101,8 +101,10 @@ def figure_samples(material: Material) -> Figure:
         figure.legend(handles=key, loc="outside upper center", ncols=5)
     about = material.published["samples"]
     notes = [
-        f"Key points: σN = {key_points['upper']} and {key_points['lower']}, {key_points['source']}.",
+        f"Key points: σN = {key_points['upper']} and {key_points['lower']}, the star of the best train PSNR at about"
+        f" {key_points['star']}, {key_points['source']}.",
         f"published: {about['source']}, {about['unit']}.",
+        circulant_note(material.published["circulant"]),
         *about["notes"],
         *divergence_notes(material.records(ADAM), ADAM),
     ]
@@ -112,6 +114,14 @@ def figure_samples(material: Material) -> Figure:
         for name, frame in (("published", published[["samples", "sigma", "split", "mean"]]), (material.run_title, ours))
     ]
     return Figure(figure, pd.concat(both).sort_index().reset_index(), notes)
+
+
+def circulant_note(published: Mapping[str, Any]) -> str:
+    """The published results with features around a circle, in words."""
+    found = published["n_256"]
+    scores = zip(published["sigma"], found["train"], found["test"], strict=True)
+    each = "; ".join(f"σ {sigma:g}: {train} / {test}" for sigma, train, test in scores)
+    return f"published, around a circle, train / test: {each} ({published['source']}, {published['unit']})."
 
 
 def mark(axes: Axes, curve: pd.DataFrame, sigmas: Sequence[float], colour: str) -> None:
