@@ -89,19 +89,19 @@ def found(
     return side_by_side(lambda case: dry_run(fresh, *CASES[case][0], PYTHONPATH=guard))
 
 
-def test_the_paper_preset_plans_in_seconds(fresh: Path) -> None:
-    def seconds() -> float:
+def test_the_paper_preset_plans_in_a_few_times_what_snakemake_takes_to_start(fresh: Path) -> None:
+    def seconds(*targets: str) -> float:
         """Of processor time: other work on the machine hardly moves it. That nothing is waited for shows, too."""
         start = time.monotonic()
-        run = started(fresh, "-n", "--config", "preset=paper")
+        run = started(fresh, *targets)
         _, status, used = os.wait4(run.pid, 0)
         run.returncode = os.waitstatus_to_exitcode(status)
         assert run.returncode == 0, (fresh / "run.log").read_text()[-4000:]
         assert time.monotonic() - start < 60
         return used.ru_utime + used.ru_stime
 
-    # Once is enough: cores that share their units with another thread are slower.
-    assert any(seconds() < 5 for _ in range(3))
+    # Machines differ by far more than a change that matters. Once is enough: other work slows a core, too.
+    assert any(seconds("-n", "--config", "preset=paper") < 6 * seconds("--version") for _ in range(3))
 
 
 @pytest.mark.parametrize("case", CASES)

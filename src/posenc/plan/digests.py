@@ -104,14 +104,26 @@ def function_digest(script: Path, function: str) -> str:
     used = {node for node in body if not names_defined(node)}
     names = {name}
     while True:
-        names |= {found.id for node in used for found in ast.walk(node) if isinstance(found, ast.Name)}
+        names.update(*map(names_used, used))
         more = {node for node in body if names & set(names_defined(node))} - used
         if not more:
             break
         used |= more
-    used_code = ast.Module([node for node in body if node in used], [])
-    imported = closure(frozenset([script, *imported_by(used_code)])) - {path}
-    return digest([ast.unparse(used_code), *(code_text(file) for file in sorted(imported))])
+    imported = closure(frozenset([script]).union(*map(imported_by, used))) - {path}
+    return digest([*(text_of(node) for node in body if node in used), *(code_text(file) for file in sorted(imported))])
+
+
+# Many functions use the same nodes.
+
+
+@cache
+def names_used(node: ast.stmt) -> frozenset[str]:
+    return frozenset(found.id for found in ast.walk(node) if isinstance(found, ast.Name))
+
+
+@cache
+def text_of(node: ast.stmt) -> str:
+    return ast.unparse(node)
 
 
 def names_defined(node: ast.stmt) -> list[str]:

@@ -20,7 +20,7 @@ from posenc.papers.material import Column, Figure, Material, Table
 from posenc.reporting import style
 
 TRADE_OFF = math.sqrt(math.log(10) / math.pi)  # stable rank times half-width of a Gaussian D on a line: 0.856
-NAMES = {"gaussian": "random Fourier", "shifted_gaussian": "shifted Gaussian", "square_wave": "square wave ±1"}
+NAMES = {"gaussian": "random Fourier", "shifted_gaussian": "shifted Gaussian"}
 NUMBERS = ("sigma", "offset", "binary")  # what tells embedders of one encoding apart; absent from a study: NaN
 OURS = {"sinc", "sine_squared"}  # not in either paper
 PLATEAUS = "rank_plateaus"
@@ -31,9 +31,12 @@ PLACED = ["paper", "experiment", "encoding", "sigma", "dimensions", "code"]
 
 def named(encoding: str, sigma: float = math.nan, offset: float = math.nan, binary: float = math.nan) -> str:
     """An embedder in words: "shifted Gaussian, σ 0.01"."""
-    words = "square wave 0/1" if binary == 1 else NAMES.get(encoding, encoding.replace("_", " "))
-    scale = "" if math.isnan(sigma) else f", σ {sigma:g}"
-    return words + scale + ("" if math.isnan(offset) or offset == 0 else f", offset {offset:g}")
+    words = NAMES.get(encoding, encoding.replace("_", " "))
+    if math.isnan(sigma):
+        return words
+    if encoding == "square_wave":
+        words += " 0/1" if binary == 1 else " ±1"
+    return f"{words}, σ {sigma:g}" + ("" if math.isnan(offset) or offset == 0 else f", offset {offset:g}")
 
 
 def readings_note(published: Mapping[str, Any]) -> str:

@@ -58,6 +58,7 @@ def figure_rows(material: Material) -> Figure:
         "Printed: PSNR of the observed points, mean over the last 100 updates, and of all points after the last one,"
         " the observed ones included. Grey: the truth. What goes beyond the panels is cut off.",
         f"published: {published['source']}, {published['unit']}: {three(published, ['train', 'all'])}.",
+        *published["notes"],
         *divergence_notes(records, ROWS),
     ]
     return Figure(figure, pd.concat(plotted, ignore_index=True), notes)
