@@ -48,7 +48,7 @@ for target, (paper, name, artefact) in PLAN.artefacts.items():
         params:
             artefact=lambda wildcards, target=target: PLAN.artefact_spec(target),
             caption=lambda wildcards, path=paper.caption(name): path.read_text(),
-            code=PLAN.artefact_digest(target),
+            code=lambda wildcards, target=target: PLAN.artefact_digest(target),
         message:
             f"draw {paper.name} {name}"
         script:

@@ -31,7 +31,7 @@ rule judge_claims:
         published=lambda wildcards: PLAN.papers[wildcards.paper].published,
         artefact=lambda wildcards: PLAN.captions_context(wildcards.paper),
         preset=PLAN.preset,
-        code=PLAN.digest("judge_claims"),
+        code=lambda wildcards: PLAN.digest("judge_claims"),
     message:
         "judge the claims of {wildcards.paper}"
     script:

@@ -25,7 +25,7 @@ for measure in PLAN.measures:
             gpu=PLAN.gpus_per_fit,
         params:
             spec=lambda wildcards, measure=measure: PLAN.measure_spec(measure),
-            code=PLAN.measure_digest(measure),
+            code=lambda wildcards, measure=measure: PLAN.measure_digest(measure),
         message:
             f"measure {measure}"
         script:

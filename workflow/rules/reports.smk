@@ -36,7 +36,9 @@ for paper in PLAN.papers.values():
         params:
             artefact=lambda wildcards, name=paper.name: PLAN.captions_context(name),
             paper=lambda wildcards, name=paper.name: PLAN.paper_spec(name),
-            code=PLAN.digest("render_paper", paper.notebook),
+            code=lambda wildcards, notebook=paper.notebook: PLAN.digest(
+                "render_paper", notebook
+            ),
         message:
             f"render the notebook of {paper.name}"
         script:
@@ -82,7 +84,7 @@ rule render_overview:
         mem_mb=1000,
     params:
         facts=PLAN.facts,
-        code=PLAN.digest("render_overview", PLAN.overview),
+        code=lambda wildcards: PLAN.digest("render_overview", PLAN.overview),
     message:
         "render the overview"
     script:

@@ -28,7 +28,7 @@ for study in PLAN.studies:
             mem_mb=PLAN.study_memory_mb(study),
         params:
             spec=lambda wildcards, study=study: PLAN.study_spec(study),
-            code=PLAN.study_digest(study),
+            code=lambda wildcards, study=study: PLAN.study_digest(study),
         message:
             f"compute {study}"
         script:
