@@ -391,7 +391,7 @@ class Plan:
             if name in self.studies:
                 study = self.studies[name][1]
                 how = "measured on one thread of this machine" if study.timed else "exact at every preset"
-                sentences.append(f"{name}: {study.title.lower()}, {how}")
+                sentences.append(f"{name}: {study.title[0].lower()}{study.title[1:]}, {how}")
                 continue
             found = self.experiments[name].seeds
             seeds = ", ".join(str(seed) for seed in found)

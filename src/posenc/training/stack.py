@@ -132,9 +132,8 @@ def own_gradients(
     network: Any, encoding: Encoding, problem: Any, precision: str, device: torch.device
 ) -> Callable[[], Tensor] | None:
     """The losses of networks that know the gradients by themselves, which they leave in the parameters."""
-    if not (hasattr(network, "squared_errors") and fits_squares(problem)) or is_trained(encoding):
-        return None
-    if precision != "float32":
+    knows = hasattr(network, "squared_errors") and fits_squares(problem)
+    if not knows or is_trained(encoding) or precision != "float32":
         return None
     return functools.partial(network.squared_errors, encode(encoding, problem.inputs(0), device), problem.targets())
 
