@@ -18,7 +18,7 @@ class Adam:
         self.weight_decay = weight_decay
         self.means = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.squares = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.steps = [torch.zeros((), device=parameter.device) for parameter in self.parameters]
+        self.count = torch.zeros((), device=self.parameters[0].device)  # of updates, the same for all
 
     def zero_grad(self) -> None:
         for parameter in self.parameters:
@@ -27,14 +27,14 @@ class Adam:
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """Update the parameters in place by their gradients."""
-        torch._foreach_add_(self.steps, 1)
+        self.count += 1
         torch._fused_adam_(
             self.parameters,
             [parameter.grad for parameter in self.parameters if parameter.grad is not None],
             self.means,
             self.squares,
             [],
-            self.steps,
+            [self.count] * len(self.parameters),
             lr=learning_rate,
             beta1=0.9,
             beta2=0.999,
@@ -46,7 +46,7 @@ class Adam:
 
     def state(self) -> dict[str, Tensor]:
         """What the next step depends on beside parameters and gradients, by name."""
-        lists = {"mean": self.means, "square": self.squares, "step": self.steps}
+        lists = {"mean": self.means, "square": self.squares, "count": [self.count]}
         return {f"{name}.{index}": tensor for name, found in lists.items() for index, tensor in enumerate(found)}
 
     def put_back(self, state: Mapping[str, Tensor]) -> None:
