@@ -131,7 +131,7 @@ def test_timing_uses_one_thread_and_gives_the_others_back() -> None:
 
 STUDIES = """
 clock:
-  title: Times of Fits
+  title: Times of fits (R-F1)
   function: posenc.measures.timings:timings
   timed: true
   signals: [image_scales]
@@ -173,7 +173,7 @@ def test_a_study_of_times_takes_all_cores_and_the_memory_of_its_largest_fit(root
 
 def test_captions_do_not_call_times_exact(root: Path) -> None:
     shown = plan_at(root).shows(["clock", "formula"])
-    assert "clock: times of fits, measured on one thread of this machine" in shown
+    assert "clock: times of fits (R-F1), measured on one thread of this machine" in shown
     assert "formula: formulas, exact at every preset" in shown
 
 
