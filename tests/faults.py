@@ -5,7 +5,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -48,17 +48,20 @@ def jobs_of(folder: Path, script: str = "") -> list[psutil.Process]:
 
 def forks_of(folder: Path) -> list[psutil.Process]:
     """The fork server of a run in this folder, and its forks."""
-    return [process for process in processes_in(folder) if "posenc.forkserver" in process.cmdline()]
+    return [process for process, words in worked_in(folder) if "posenc.forkserver" in words]
 
 
 def processes_in(folder: Path) -> list[psutil.Process]:
     """Processes that work in this folder or below. A zombie works nowhere."""
-    found = []
+    return [process for process, _ in worked_in(folder)]
+
+
+def worked_in(folder: Path) -> Iterator[tuple[psutil.Process, list[str]]]:
+    """Processes that work in this folder or below, each with its command line; one may end at any moment."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if (place := process.cwd()) and Path(place).is_relative_to(folder):
-                found.append(process)
-    return found
+                yield process, process.cmdline()
 
 
 def left_after_2_s(folder: Path) -> list[psutil.Process]:
