@@ -14,11 +14,12 @@ from posenc.encodings.basic import Basic
 from posenc.encodings.gaussian import Gaussian
 from posenc.encodings.none import NoEncoding
 from posenc.encodings.positional import Positional
+from posenc.memory import keep_freed_memory
 from posenc.networks.inputs import Blend
 from posenc.networks.mlp import MLP
 from posenc.problems.image import ImageRegression
 from posenc.training.adam import Adam
-from posenc.training.devices import choose_precision, keep_freed_memory
+from posenc.training.devices import choose_precision
 from posenc.training.loop import Schedule, encode, train
 from posenc.training.stack import network_at
 

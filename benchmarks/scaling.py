@@ -110,10 +110,11 @@ def rows_of_points(sides: list[int], rounds: int) -> list[Row]:
     import torch
 
     from posenc.encodings.gaussian import Gaussian
+    from posenc.memory import keep_freed_memory
     from posenc.networks.mlp import MLP
     from posenc.problems.image import ImageRegression
     from posenc.training.adam import Adam
-    from posenc.training.devices import choose_precision, keep_freed_memory
+    from posenc.training.devices import choose_precision
     from posenc.training.loop import Schedule, train
     from posenc.training.stack import network_at
 
@@ -186,9 +187,9 @@ def rendered(side: int) -> float:
     import torch
 
     from posenc.encodings.gaussian import Gaussian
+    from posenc.memory import keep_freed_memory
     from posenc.networks.mlp import MLP
     from posenc.problems.grid import Grid, half_open
-    from posenc.training.devices import keep_freed_memory
     from posenc.training.loop import predict
 
     keep_freed_memory()  # as a fit does

@@ -50,13 +50,17 @@ def test_values_are_weights_times_features_plus_bias() -> None:
 def test_squared_errors_and_their_gradients_are_those_of_autograd(out_dim: int) -> None:
     network, features = moved(Linear(6, out_dim, stack=4, generator=generator())), drawn(30, 6)
     targets = drawn(4, 30, out_dim)
-    losses = (network(features) - targets).square().mean(dim=(1, 2))
-    losses.sum().backward()
-    expected = [parameter.grad for parameter in network.parameters()]
-    torch.testing.assert_close(network.squared_errors(features, targets), losses)
-    for parameter, gradient in zip(network.parameters(), expected, strict=True):
-        assert parameter.grad is not gradient
-        torch.testing.assert_close(parameter.grad, gradient)
+    found = network.squared_errors(features, targets)
+    for _ in range(2):
+        losses = (network(features) - targets).square().mean(dim=(1, 2))
+        expected = torch.autograd.grad(losses.sum(), list(network.parameters()))
+        found.differentiate()
+        torch.testing.assert_close(found.losses(), losses)
+        for parameter, gradient in zip(network.parameters(), expected, strict=True):
+            torch.testing.assert_close(parameter.grad, gradient)
+        with torch.no_grad():
+            for parameter in network.parameters():  # as an optimizer does
+                parameter.mul_(0.7)
 
 
 def test_a_stack_has_the_values_and_gradients_of_its_layers_alone() -> None:

@@ -13,13 +13,14 @@ from posenc import forkserver
 from posenc.plan.digests import closure, module_path
 from posenc.plan.registry import PACKAGE, parts
 
-LEAVES = {"parameters", "files", "gpus", "pool"}  # facts and file formats that every room may use
+LEAVES = {"parameters", "files", "gpus", "memory", "pool"}  # facts and file formats that every room may use
 SUBJECTS = {"problems", "networks", "encodings", "signals"}
 # Which other rooms a room may import from; `posenc.<room>` is a package or a module.
 MAY_IMPORT = {
     "parameters": set(),
     "files": set(),
     "gpus": set(),
+    "memory": set(),
     "pool": set(),
     "jobs": set(),
     "forkserver": {"jobs"},

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,12 +11,13 @@ import torch
 from posenc.encodings.base import Encoding
 from posenc.encodings.per_axis import PerAxis
 from posenc.files import write_json
+from posenc.memory import keep_freed_memory
 from posenc.problems.grid import Grid
 from posenc.signals.stored import read_signals
 from posenc.theory.distance import half_width, similarity
 from posenc.theory.stable_rank import kronecker_rank, rank_of_product, stable_rank
 from posenc.training.fit import read_theory
-from posenc.training.stack import build, draws, encoding_of, problem_of, seed_of
+from posenc.training.stack import NOT_OF_ENCODING, build, draws, encoding_of, problem_of, seed_of
 
 # Displacements at which similarities are looked at, from half the domain before the middle to half behind it: evenly,
 # so that no side lobe is missed, and in equal ratios towards 0, so that the narrowest peak is met.
@@ -26,11 +28,13 @@ def run_metrics(spec: Mapping[str, Any], output: str) -> None:
     """Write the metrics of every member of every combination, as `{label: [{setting or metric: value}, ...]}`.
 
     spec: `signals` (npz and json) and `fits`: of each combination label, spec, maybe theory, and by which settings its
-    members are known. Encodings are taken as they are before training. Members whose encodings and places are equal
-    share their numbers.
+    members are known. Encodings are taken as they are before training. Members whose encodings are equal share what
+    comes from those alone, and with equal places the ranks, too.
     """
+    keep_freed_memory()
     arrays, _ = read_signals(spec["signals"]["npz"], spec["signals"]["json"])
     first = {name: torch.from_numpy(array[:1]) for name, array in arrays.items()}
+    falls: dict[str, Falling] = {}
     known: dict[tuple[str, str], dict[str, Any]] = {}
     found: dict[str, list[dict[str, Any]]] = {}
     for fit in spec["fits"]:
@@ -39,15 +43,41 @@ def run_metrics(spec: Mapping[str, Any], output: str) -> None:
             seen = problem_of(combination, member)
             problem = build(seen, first, seed=seed_of(combination, member))
             encoding = encoding_of(combination, member, problem.dimensions, draws(combination, member), theory)
+            itself = repr([part | dict.fromkeys(NOT_OF_ENCODING), digest_of(encoding)])
             # At scattered places, too, one seed's are like another's.
-            key = (repr([part | {"seed": None, "network": None}, seen]), digest_of(encoding))
+            key = (itself, repr(seen))
+            if itself not in falls:
+                falls[itself] = falling_of(encoding)
             if key not in known:
-                known[key] = metrics(encoding, problem.inputs(1))
+                known[key] = metrics(encoding, problem.inputs(1), falls[itself])
             found.setdefault(fit["label"], []).append(fit["known_as"][member] | known[key])
     write_json(output, found)
 
 
-def metrics(encoding: Encoding, places: Grid | torch.Tensor) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Falling:
+    """How the similarity of an encoding falls, wherever it is trained."""
+
+    width: float | None
+    width_closed: float | None
+    note: str | None  # why there is no width
+
+
+def falling_of(encoding: Encoding) -> Falling:
+    """Half the width of an encoding's similarity at the level 0.1, from itself and by formula."""
+    displacements = displacements_of_both_kinds()
+    axes = axes_of(encoding)
+    falling = torch.stack([similarity(axis, displacements) for axis in axes]).prod(0)
+    closed = closed_width(axes, displacements)
+    if falling.isnan().any():
+        why = "distance: some points have no features at all, since sigma is below what the centres resolve"
+        return Falling(None, closed, why)
+    width = half_width(displacements, falling)
+    why = "distance: similarity does not fall to 0.1 within the domain"
+    return Falling(width, closed, None if width is not None else why)
+
+
+def metrics(encoding: Encoding, places: Grid | torch.Tensor, falling: Falling | None = None) -> dict[str, Any]:
     """Stable rank of the training places' features, and half the width of their similarity at the level 0.1.
 
     `points`: how many places there are.
@@ -56,32 +86,27 @@ def metrics(encoding: Encoding, places: Grid | torch.Tensor) -> dict[str, Any]:
     `metrics_note` says why for the first two. An encoding for each axis stands for the Kronecker product of them.
     `dimensions`: how many axes the domain has.
     """
-    displacements = displacements_of_both_kinds()
-    notes = []
-    if isinstance(encoding, PerAxis):
-        rank = kronecker_rank(encoding, places) if isinstance(places, Grid) else None
-        axes = list(encoding.encodings)
-        falling = torch.stack([similarity(axis, displacements) for axis in axes]).prod(0)
-    else:
+    falling = falling or falling_of(encoding)
+    rank: float | None = None
+    if not isinstance(encoding, PerAxis):
         rank = stable_rank(encoding, places)
-        axes = [encoding]
-        falling = similarity(encoding, displacements)
-    if rank is None:
-        notes.append("stable_rank: no rank of a Kronecker code is computed at scattered points")
-    width = None
-    if falling.isnan().any():
-        notes.append("distance: some points have no features at all, since sigma is below what the centres resolve")
-    elif (width := half_width(displacements, falling)) is None:
-        notes.append("distance: similarity does not fall to 0.1 within the domain")
+    elif isinstance(places, Grid):
+        rank = kronecker_rank(encoding, places)
+    no_rank = None if rank is not None else "stable_rank: no rank of a Kronecker code is computed at scattered points"
     return {
         "dimensions": encoding.in_dim,
         "points": len(places),
         "stable_rank": rank,
-        "distance": width,
-        "stable_rank_closed": closed_rank(axes, places),
-        "distance_closed": closed_width(axes, displacements),
-        "metrics_note": "; ".join(notes) or None,
+        "distance": falling.width,
+        "stable_rank_closed": closed_rank(axes_of(encoding), places),
+        "distance_closed": falling.width_closed,
+        "metrics_note": "; ".join(note for note in (no_rank, falling.note) if note) or None,
     }
+
+
+def axes_of(encoding: Encoding) -> list[Encoding]:
+    """The encodings of the axes, or the one of all."""
+    return list(encoding.encodings) if isinstance(encoding, PerAxis) else [encoding]
 
 
 def displacements_of_both_kinds() -> torch.Tensor:
@@ -108,8 +133,8 @@ def closed_width(axes: list[Encoding], displacements: torch.Tensor) -> float | N
 
 
 def digest_of(encoding: Encoding) -> str:
-    """What an encoding's random draws are, beside its settings."""
-    digest = hashlib.sha256()
+    """What an encoding is beside its settings: one of all axes or one for each, and its random draws."""
+    digest = hashlib.sha256(type(encoding).__name__.encode())
     for name, tensor in sorted(encoding.state_dict().items()):
         digest.update(name.encode() + tensor.numpy().tobytes())
     return digest.hexdigest()

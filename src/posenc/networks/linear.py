@@ -39,20 +39,9 @@ class Linear(nn.Module):
         values = torch.addmm(self.bias.reshape(-1, 1), self.weight.flatten(0, 1), features.T)
         return self.output(values.float().unflatten(0, self.weight.shape[:2]).transpose(1, 2))
 
-    @torch.no_grad()
-    def squared_errors(self, features: Tensor, targets: Tensor) -> Tensor:
-        """Mean squared errors `(stack,)` of targets `(stack, n, out_dim)`, without an output's activation.
-
-        Their gradients are left in the parameters, as by `backward`: two matrix products, for which autograd takes
-        longer than the processor where models are small.
-        """
-        stack, out_dim, _ = self.weight.shape
-        values = torch.addmm(self.bias.reshape(-1, 1), self.weight.flatten(0, 1), features.T)
-        errors = values - targets.transpose(1, 2).flatten(0, 1)
-        gradients = errors * (2 / (len(features) * out_dim))
-        self.weight.grad = (gradients @ features).view_as(self.weight)
-        self.bias.grad = gradients.sum(dim=1).view_as(self.bias)
-        return errors.square().view(stack, -1).mean(dim=1)
+    def squared_errors(self, features: Tensor, targets: Tensor) -> "SquaredErrors":
+        """Those of targets `(stack, n, out_dim)`, without an output's activation."""
+        return SquaredErrors(self, features, targets)
 
     @torch.no_grad()
     def solve(self, features: Features, targets: Tensor) -> None:
@@ -69,6 +58,35 @@ class Linear(nn.Module):
     def state_of(self, index: int) -> dict[str, Tensor]:
         """Weight `(out, in)` and bias `(1, out)` of one layer of the stack, by name."""
         return {name: parameter.detach()[index].clone() for name, parameter in self.named_parameters()}
+
+
+class SquaredErrors:
+    """Mean squared errors of linear models at points that stay, and their gradients by two matrix products.
+
+    Where models are small, autograd takes longer than the processor, and so does every tensor that is made anew.
+    """
+
+    def __init__(self, model: Linear, features: Tensor, targets: Tensor) -> None:
+        self.stack, out_dim, _ = model.weight.shape
+        self.features = features
+        self.targets = targets.transpose(1, 2).flatten(0, 1)
+        self.errors, self.scaled = torch.empty_like(self.targets), torch.empty_like(self.targets)
+        self.scale = 2 / (len(features) * out_dim)
+        model.weight.grad, model.bias.grad = torch.zeros_like(model.weight), torch.zeros_like(model.bias)
+        self.weight, self.weight_gradient = model.weight.detach().flatten(0, 1), model.weight.grad.flatten(0, 1)
+        self.bias, self.bias_gradient = model.bias.detach().view(-1, 1), model.bias.grad.view(-1, 1)
+
+    @torch.no_grad()
+    def differentiate(self) -> None:
+        """Leave the gradients in the parameters, as `backward` of the sum of the losses would."""
+        torch.addmm(self.bias, self.weight, self.features.T, out=self.errors).sub_(self.targets)
+        torch.mul(self.errors, self.scale, out=self.scaled)
+        torch.mm(self.scaled, self.features, out=self.weight_gradient)
+        torch.sum(self.scaled, dim=1, keepdim=True, out=self.bias_gradient)
+
+    def losses(self) -> Tensor:
+        """`(stack,)`, where the gradients are of."""
+        return self.errors.square().view(self.stack, -1).mean(dim=1)
 
 
 def at_points(axes: list[AxisFeatures]) -> Tensor:

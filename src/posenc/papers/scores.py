@@ -33,6 +33,8 @@ def with_variants_named(records: pd.DataFrame) -> pd.DataFrame:
     """The records, `encoding` telling variants apart where there are several: "gaussian, features 64"."""
     names = records["encoding"].astype(str)
     for setting in [*VARIED, *other_parameters(records)]:
+        if records[setting].nunique() < 2:  # as most: groups take long
+            continue
         several = records.groupby("encoding")[setting].transform("nunique") > 1
         values = records.loc[several, setting].map(spelled)
         names = names.mask(several, names + f", {setting} " + values.astype(str))

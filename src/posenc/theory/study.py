@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from posenc.files import write_arrays, write_bytes, write_json
+from posenc.memory import keep_freed_memory
 from posenc.signals.stored import Row, read_signals
 
 
@@ -52,6 +53,7 @@ DEFAULTS = {
 def run_study(spec: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
     """Call a study's function and write its `arrays` (.npz), `records` (.parquet) and `summary` (.json)."""
     started = time.monotonic()
+    keep_freed_memory()
     module, function = spec["function"].split(":")
     inputs = Inputs(
         spec["parameters"],

@@ -1,15 +1,11 @@
 """Which device a fit runs on, and in which precision."""
 
-import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
-
-# Of malloc.h.
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -44,18 +40,6 @@ def has_bf16_units(device: torch.device) -> bool:
     return any(
         getattr(cpu, probe, lambda: False)() for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     )
-
-
-def keep_freed_memory() -> None:
-    """Keep memory that tensors free for the next ones, where the C library is glibc.
-
-    Otherwise every large tensor is a fresh mapping, and each step pays again for each of its pages: a tenth of the time
-    with Gaussian features, a third where the first layer is summed over axes.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:
-        mallopt(M_MMAP_MAX, 0)
-        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 @contextmanager

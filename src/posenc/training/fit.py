@@ -18,9 +18,10 @@ import numpy as np
 import torch
 
 from posenc.files import write_arrays, write_json
+from posenc.memory import keep_freed_memory
 from posenc.signals.stored import read_signals
 from posenc.training.checkpoints import Checkpoint, Progress
-from posenc.training.devices import choose_device, choose_precision, device_facts, keep_freed_memory
+from posenc.training.devices import choose_device, choose_precision, device_facts
 from posenc.training.outputs import write_values, write_weights
 from posenc.training.stack import draws, encoding_of, fit_stack, is_trained, load_class
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from posenc.networks.inputs import Blend, Features
+from posenc.training.loop import Losses
 
 
 class LeastSquares:
@@ -28,9 +29,9 @@ class LeastSquares:
         """Nothing to put back."""
 
 
-def solved(network: Any, features: Features | Blend, problem: Any) -> Iterator[tuple[int, Tensor]]:
+def solved(network: Any, features: Features | Blend, problem: Any) -> Iterator[tuple[int, Losses]]:
     """As `train`, of the one update that gives the weights of least squares: its step and the losses before it."""
     with torch.no_grad():
         losses = problem.loss(network(features), 1)
     network.solve(features, problem.targets())
-    yield 1, losses
+    yield 1, losses.detach

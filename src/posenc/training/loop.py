@@ -17,6 +17,9 @@ from posenc.training.devices import matrix_products
 POINTS_PER_SLAB = 1 << 16
 
 
+Losses = Callable[[], Tensor]  # `(stack,)`, to be asked for before the next update
+
+
 class Optimizer(Protocol):
     """What `Adam` and `SGD` have in common."""
 
@@ -57,8 +60,8 @@ def train(
     steps: range,
     precision: str,
     device: torch.device,
-) -> Iterator[tuple[int, Tensor]]:
-    """Train in place; after each update yield its step and the losses `(stack,)` before it.
+) -> Iterator[tuple[int, Losses]]:
+    """Train in place; after each update yield its step and the losses before it.
 
     values_at: the networks' values at the places of a step; loss: of these values. Networks of a stack do not influence
     each other: their losses are added, and the optimizers work entry by entry. A loss that is not a number stays in its
@@ -70,17 +73,27 @@ def train(
             losses = loss(values_at(step), step)
             losses.sum().backward()
         optimizer.step(schedule.rate(step))
-        yield step, losses.detach()
+        yield step, losses.detach
+
+
+class Differentiable(Protocol):
+    """A loss that is the same function at every step and needs no autograd."""
+
+    def differentiate(self) -> None:
+        """Leave its gradients in the parameters."""
+
+    def losses(self) -> Tensor:
+        """Its values `(stack,)` where it was differentiated last."""
 
 
 def train_by_gradients(
-    losses: Callable[[], Tensor], optimizer: Optimizer, schedule: Schedule, steps: range
-) -> Iterator[tuple[int, Tensor]]:
-    """As `train`, of losses that are the same function at every step and leave their gradients in the parameters."""
+    loss: Differentiable, optimizer: Optimizer, schedule: Schedule, steps: range
+) -> Iterator[tuple[int, Losses]]:
+    """As `train`, of a loss that differentiates itself."""
     for step in steps:
-        found = losses()
+        loss.differentiate()
         optimizer.step(schedule.rate(step))
-        yield step, found
+        yield step, loss.losses
 
 
 def encode(encoding: Encoding, where: Grid | Tensor, device: torch.device, grid: int = 0) -> Features | Blend:

@@ -1,7 +1,6 @@
 """Fits side by side: one network per signal, each trained and scored on its own signal."""
 
 import copy
-import functools
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +19,7 @@ from posenc.training.checkpoints import Progress
 from posenc.training.least_squares import LeastSquares, solved
 from posenc.training.loop import (
     POINTS_PER_SLAB,
+    Differentiable,
     Optimizer,
     Schedule,
     encode,
@@ -79,7 +79,7 @@ def fit_stack(
     for step, losses in updates:
         if schedule.is_logged(step):
             last = step == schedule.steps
-            records.add("loss", "train", step, losses)
+            records.add("loss", "train", step, losses())
             for score in problem.scores(final if last else ask, last):
                 records.add(score.metric, score.split, step, score.values, score.item, score.set)
             if (drift := encoding.drift()) is not None:
@@ -130,12 +130,13 @@ def network_at(
 
 def own_gradients(
     network: Any, encoding: Encoding, problem: Any, precision: str, device: torch.device
-) -> Callable[[], Tensor] | None:
-    """The losses of networks that know the gradients by themselves, which they leave in the parameters."""
+) -> Differentiable | None:
+    """The loss of networks that know its gradients by themselves."""
     knows = hasattr(network, "squared_errors") and fits_squares(problem)
     if not knows or is_trained(encoding) or precision != "float32":
         return None
-    return functools.partial(network.squared_errors, encode(encoding, problem.inputs(0), device), problem.targets())
+    loss: Differentiable = network.squared_errors(encode(encoding, problem.inputs(0), device), problem.targets())
+    return loss
 
 
 def asking(network: nn.Module, encoding: Encoding, problem: Any, device: torch.device) -> Predict:
