@@ -43,6 +43,7 @@ include: "workflow/rules/claims.smk"
 onstart:
     runs.end_if_unwritable([PLAN.results, "results/signals", PLAN.reports])
     runs.one_run_at_a_time()
+    runs.say_what_jobs_counts(workflow)
     slurm.begin(workflow)
     runs.bring_dates_back(
         {path for job in workflow.dag.needrun_jobs() for path in job.input}

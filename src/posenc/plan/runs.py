@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -54,6 +55,17 @@ def writing_fault(folder: Path) -> str | None:
     except OSError as error:
         return error.strerror
     return None
+
+
+def say_what_jobs_counts(workflow: Any) -> None:
+    """A note where `-j` was meant for this machine: beside the profile's `cores: all` it bounds a cluster's jobs alone."""
+    asked, cores = workflow.resource_settings.nodes, workflow.resource_settings.cores
+    if workflow.local_exec and asked is not None and asked != cores:
+        print(
+            f"posenc: -j {asked} bounds jobs on a cluster; on this machine {cores} cores are at work: to change that,"
+            f" say --cores {asked}",
+            file=sys.stderr,
+        )
 
 
 def bring_dates_back(files: Iterable[str]) -> None:
