@@ -58,7 +58,7 @@ def writing_fault(folder: Path) -> str | None:
 
 
 def say_what_jobs_counts(workflow: Any) -> None:
-    """A note where `-j` was meant for this machine: with `cores: all` in the profile it bounds a cluster's jobs alone."""
+    """A note where `-j` was meant for this machine: with the profile's `cores: all` it bounds none but a cluster's."""
     asked, cores = workflow.resource_settings.nodes, workflow.resource_settings.cores
     if workflow.local_exec and asked is not None and asked != cores:
         print(
