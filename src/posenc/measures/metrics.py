@@ -64,17 +64,19 @@ class Falling:
 
 
 def falling_of(encoding: Encoding) -> Falling:
-    """Half the width of an encoding's similarity at the level 0.1, from itself and by formula."""
+    """Half the width of an encoding's similarity at the level 0.1, from itself and by formula.
+
+    An encoding for each axis stands for the Kronecker product of them.
+    """
     displacements = displacements_of_both_kinds()
     axes = axes_of(encoding)
     falling = torch.stack([similarity(axis, displacements) for axis in axes]).prod(0)
-    closed = closed_width(axes, displacements)
+    width, note = None, None
     if falling.isnan().any():
-        why = "distance: some points have no features at all, since sigma is below what the centres resolve"
-        return Falling(None, closed, why)
-    width = half_width(displacements, falling)
-    why = "distance: similarity does not fall to 0.1 within the domain"
-    return Falling(width, closed, None if width is not None else why)
+        note = "distance: some points have no features at all, since sigma is below what the centres resolve"
+    elif (width := half_width(displacements, falling)) is None:
+        note = "distance: similarity does not fall to 0.1 within the domain"
+    return Falling(width, closed_width(axes, displacements), note)
 
 
 def metrics(encoding: Encoding, places: Grid | torch.Tensor, falling: Falling | None = None) -> dict[str, Any]:
@@ -84,7 +86,7 @@ def metrics(encoding: Encoding, places: Grid | torch.Tensor, falling: Falling | 
     `stable_rank`, `distance` (unit length, along the diagonal of the domain): computed from the encoding itself;
     `stable_rank_closed`, `distance_closed`: by formula, for infinitely many features. None where there is none;
     `metrics_note` says why for the first two. An encoding for each axis stands for the Kronecker product of them.
-    `dimensions`: how many axes the domain has.
+    `dimensions`: how many axes the domain has. falling: the encoding's, where it is known already.
     """
     falling = falling or falling_of(encoding)
     rank: float | None = None
