@@ -13,6 +13,7 @@ from snakemake.persistence import PersistenceBase
 runs.tell_jobs(sys.path[0])
 if workflow.is_main_process:
     runs.end_if_unwritable([".snakemake"])
+    runs.begin_alone(workflow, slurm.begin)
 slurm.leave_marks_to_the_run(workflow, PersistenceBase)
 # config.yaml and what the command line says, validated together; a mistake ends here.
 PLAN = plan_for_snakemake(workflow)
@@ -42,9 +43,7 @@ include: "workflow/rules/claims.smk"
 
 onstart:
     runs.end_if_unwritable([PLAN.results, "results/signals", PLAN.reports])
-    runs.one_run_at_a_time()
     runs.say_what_jobs_counts(workflow)
-    slurm.begin(workflow)
     runs.bring_dates_back(
         {path for job in workflow.dag.needrun_jobs() for path in job.input}
     )

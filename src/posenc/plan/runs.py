@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,23 @@ def one_run_at_a_time(folder: Path = Path(".snakemake")) -> None:
     except Timeout:
         sys.exit("posenc: another run is at work in this folder; wait for it, or stop it first")
     _held.append(lock)
+
+
+def begin_alone(workflow: Any, then: Callable[[Any], None]) -> None:
+    """Have a run take the folder's lock, and do `then(workflow)`, before it looks at what files there are.
+
+    Snakemake's `onstart` comes too late: by then it has planned with files that another run, or jobs that an earlier
+    one left on a cluster, were about to write or remove. What only looks, such as a dry run, takes no lock.
+    """
+    look = workflow._build_dag
+
+    def look_alone() -> None:
+        if workflow.executor_plugin is not None and not workflow.dryrun and not workflow.touch:
+            one_run_at_a_time()
+            then(workflow)
+        look()
+
+    workflow._build_dag = look_alone
 
 
 def end_if_unwritable(folders: Iterable[str]) -> None:
