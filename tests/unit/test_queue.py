@@ -73,6 +73,14 @@ def test_jobs_left_behind_are_cancelled(
     assert caplog.messages == ["posenc: cancelling 1 Slurm job that an earlier run in this folder left behind"]
 
 
+def test_what_a_run_leaves_in_the_queue_is_cancelled_at_its_end(folder: Path, squeue: Callable[[str], None]) -> None:
+    squeue(queue(folder, f"7|PENDING|None|{NAME}|{folder}", f"8|RUNNING|None|mine|{folder}"))
+    slurm.cancel_what_is_left(folder)
+    assert (folder / "cancelled").read_text() == "7\n"
+    squeue("exit 1")
+    slurm.cancel_what_is_left(folder)  # the next run will
+
+
 def test_where_nothing_was_ever_sent_off_slurm_is_not_asked(tmp_path: Path, squeue: Callable[[str], None]) -> None:
     squeue(f"touch {tmp_path}/asked")
     slurm.end_jobs_of_earlier_runs(tmp_path)

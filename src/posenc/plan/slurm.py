@@ -1,5 +1,6 @@
 """Slurm's side of a run: jobs that an earlier run left in the queue, why jobs wait, and who calls outputs complete."""
 
+import atexit
 import logging
 import re
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,6 +42,7 @@ def begin(workflow: Any) -> None:
             sys.exit(message)
         log.warning(f"{message}\n  If so, they write into this run.")
     if sends_jobs:
+        atexit.register(cancel_what_is_left, folder)
         # As often as the executor itself looks after its jobs.
         tell_why_jobs_wait(folder, workflow.executor_settings.init_seconds_before_status_checks)
 
@@ -63,14 +66,28 @@ def end_jobs_of_earlier_runs(folder: Path) -> None:
     if not left:
         return
     log.warning(f"posenc: cancelling {slurm_jobs(len(left))} that an earlier run in this folder left behind")
-    # Its exit status says little: a job may have ended by itself.
-    subprocess.run(["scancel", *(job.number for job in left)], capture_output=True, timeout=QUERY_S)
+    cancel(left)
     deadline = time.monotonic() + CANCEL_S
     while left := queued_jobs(folder):
         if time.monotonic() > deadline:
             numbers = ",".join(job.number for job in left)
             sys.exit(f"posenc: jobs of an earlier run in this folder do not end; see `squeue --jobs {numbers}`")
         time.sleep(1)
+
+
+def cancel_what_is_left(folder: Path) -> None:
+    """Cancel what a run leaves in the queue at its end: stopped while it sends a job, it does not yet know of that one.
+
+    Where this fails, the next run in the folder does it.
+    """
+    with suppress(subprocess.SubprocessError, OSError):
+        if left := queued_jobs(folder):
+            cancel(left)
+
+
+def cancel(jobs: list[QueuedJob]) -> None:
+    # Its exit status says little: a job may have ended by itself.
+    subprocess.run(["scancel", *(job.number for job in jobs)], capture_output=True, timeout=QUERY_S)
 
 
 def tell_why_jobs_wait(folder: Path, seconds: float) -> None:
