@@ -40,7 +40,7 @@ class Linear(nn.Module):
         return self.output(values.float().unflatten(0, self.weight.shape[:2]).transpose(1, 2))
 
     def squared_errors(self, features: Tensor, targets: Tensor) -> "SquaredErrors":
-        """Those of targets `(stack, n, out_dim)`, without an output's activation."""
+        """The mean squared errors of targets `(stack, n, out_dim)`, without an output's activation."""
         return SquaredErrors(self, features, targets)
 
     @torch.no_grad()
@@ -85,7 +85,7 @@ class SquaredErrors:
         torch.sum(self.scaled, dim=1, keepdim=True, out=self.bias_gradient)
 
     def losses(self) -> Tensor:
-        """`(stack,)`, where the gradients are of."""
+        """Their values `(stack,)` at the weights that were differentiated last."""
         return self.errors.square().view(self.stack, -1).mean(dim=1)
 
 

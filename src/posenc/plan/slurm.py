@@ -86,7 +86,7 @@ def cancel_what_is_left(folder: Path) -> None:
 
 
 def cancel(jobs: list[QueuedJob]) -> None:
-    # Its exit status says little: a job may have ended by itself.
+    """Ask Slurm to end jobs. Its exit status says little: a job may have ended by itself."""
     subprocess.run(["scancel", *(job.number for job in jobs)], capture_output=True, timeout=QUERY_S)
 
 

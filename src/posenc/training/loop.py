@@ -15,8 +15,6 @@ from posenc.training.blending import blend
 from posenc.training.devices import matrix_products
 
 POINTS_PER_SLAB = 1 << 16
-
-
 Losses = Callable[[], Tensor]  # `(stack,)`, to be asked for before the next update
 
 
